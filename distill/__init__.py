@@ -1,0 +1,1 @@
+"""Training: corpus, captions, student, teacher, losses, evaluation (PyTorch)."""

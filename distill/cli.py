@@ -1,0 +1,71 @@
+"""`aac-distill`: train a student, and say how well it names sounds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.errors import AacStreamError
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="aac-distill", description="Trains and evaluates students.")
+    commands = p.add_subparsers(dest="command", required=True)
+    t = commands.add_parser("train", help="train a student; goes on from its last checkpoint")
+    t.add_argument("config", type=Path, help="the experiment, for example distill/first.yaml")
+    t.add_argument("--corpus", type=Path, required=True, help="folder with clips.csv")
+    t.add_argument("--teacher", type=Path, required=True, help="folder with the AudioSet tagger")
+    t.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
+    t.add_argument(
+        "--imagenet", type=Path, help="EfficientNet-Lite0 checkpoint that the encoder starts from"
+    )
+    e = commands.add_parser("evaluate", help="how often bundles name the held-back sounds")
+    e.add_argument("bundles", type=Path, nargs="*", help="bundles (default: the one that ships)")
+    e.add_argument("--corpus", type=Path, required=True, help="folder with clips.csv")
+    e.add_argument("--verbose", action="store_true", help="print the caption of each clip")
+    return p
+
+
+def _train(args: argparse.Namespace) -> None:
+    from distill.train import read_config, train
+
+    config = read_config(args.config)
+    path = train(config, args.corpus, args.teacher, args.imagenet, args.out, print)
+    print(f"wrote {path}")
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from distill.corpus import read_clips
+    from distill.evaluate import RULE, Result, evaluate, table
+    from distill.grammar import load_grammar
+    from edge.captioner import load_captioner
+
+    clips = read_clips(args.corpus)
+    held_back = [clip for clip in clips if clip.split == "val"]
+    results: dict[str, list[Result]] = {}
+    for folder in args.bundles or [None]:
+        captioner = load_captioner(folder)
+        name = f"{captioner.bundle.name} {captioner.bundle.precision}"
+        results[name] = evaluate(captioner, held_back, load_grammar())
+        if args.verbose:
+            for r in results[name]:
+                verdict = "named" if r.named else "missed"
+                print(f"{verdict}\t{r.confidence:.2f}\t{r.clip.label}\t{r.caption}")
+    print(RULE, end="\n\n")
+    print(table(results, {clip.label for clip in clips if clip.split == "train"}))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        {"train": _train, "evaluate": _evaluate}[args.command](args)
+    except ImportError as error:
+        print(f"aac-distill: {error}; type: pip install 'aac-stream[train]'", file=sys.stderr)
+        return 2
+    except AacStreamError as error:
+        print(f"aac-distill: {error}", file=sys.stderr)
+        return 2
+    return 0

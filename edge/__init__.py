@@ -1,0 +1,1 @@
+"""What runs on the device: sources, ring buffer, features, model, loop, sinks (no PyTorch)."""

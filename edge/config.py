@@ -1,0 +1,102 @@
+"""The settings of a run: one dataclass, filled by a YAML file and the command line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge.errors import ConfigError
+
+FORMATS = ("text", "jsonl")
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """Where to listen, how, and what to write. `config.yaml` at the root lists the defaults."""
+
+    device: str = "mic"  # "mic", an index, part of a name, an audio file, or "-"
+    rate: int = 16_000  # Hz, of raw PCM on standard input
+    channels: int = 1  # of raw PCM on standard input
+    fast: bool = False  # files and standard input: as fast as the machine can
+    window_s: float = 5.0  # what one caption is about
+    hop_s: float = 1.0  # from one caption to the next
+    quiet_db: float = -65.0  # dB re full scale; a window whose loud parts are below is quiet
+    min_confidence: float = 0.3  # captions below are not shown
+    format: str = "text"
+    output: str | None = None  # file that captions are appended to; standard output if none
+    bundle: str | None = None  # folder of another model
+    threads: int = 1  # that inference may use
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_type(field.name, str(field.type), getattr(self, field.name))
+        _check_range("rate", self.rate, 1000, 768_000)
+        _check_range("channels", self.channels, 1, 64)
+        _check_range("window_s", self.window_s, 1.0, 30.0)
+        _check_range("hop_s", self.hop_s, 0.1, self.window_s)
+        _check_range("quiet_db", self.quiet_db, -200.0, 0.0)
+        _check_range("min_confidence", self.min_confidence, 0.0, 1.0)
+        _check_range("threads", self.threads, 1, 256)
+        if self.format not in FORMATS:
+            raise ConfigError(f"format: {self.format!r} is not one of {', '.join(FORMATS)}")
+
+
+def _check_type(name: str, declared: str, value: object) -> None:
+    kinds: dict[str, tuple[type, ...]] = {
+        "str": (str,),
+        "str | None": (str, type(None)),
+        "int": (int,),
+        "float": (int, float),
+        "bool": (bool,),
+    }
+    wants = {"str": "text", "str | None": "text", "int": "a whole number", "float": "a number"}
+    if not isinstance(value, kinds[declared]) or (isinstance(value, bool) and declared != "bool"):
+        raise ConfigError(f"{name}: {value!r} is not {wants.get(declared, 'true or false')}")
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also catches NaN
+        raise ConfigError(f"{name}: {value:g} is not between {low:g} and {high:g}")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings that the YAML file `path` gives.
+
+    Raises: ConfigError if it cannot be read, is not a mapping, or has a key that does not exist.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise ConfigError(f"{path}{line}: is not valid YAML") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: is not a list of 'key: value' lines")
+    known = [field.name for field in fields(StreamConfig)]
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise ConfigError(f"{path}: unknown key {key!r}; {hint}")
+    if isinstance(values.get("device"), int):  # device: 3
+        values["device"] = str(values["device"])
+    return values
+
+
+def build_config(path: Path | None, overrides: Mapping[str, Any]) -> StreamConfig:
+    """Defaults, then the file `path`, then `overrides` (the command line)."""
+    values = read_config(path) if path else {}
+    try:
+        config = StreamConfig(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return replace(config, **overrides)

@@ -1,0 +1,25 @@
+"""The one family of errors that a user may see; each message is a sentence that says what to do."""
+
+
+class AacStreamError(Exception):
+    """Something that the user can mend; the command line prints it as one line and exits with 2."""
+
+
+class ConfigError(AacStreamError):
+    """A key or a value of the configuration is not right."""
+
+
+class DeviceError(AacStreamError):
+    """An audio device is missing, ambiguous, busy or gone."""
+
+
+class AudioError(AacStreamError):
+    """A file or a stream does not hold usable audio."""
+
+
+class BundleError(AacStreamError):
+    """A model bundle is missing, damaged or of another version."""
+
+
+class OutputError(AacStreamError):
+    """Captions cannot be written."""

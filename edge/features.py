@@ -1,0 +1,102 @@
+"""Log-mel features in NumPy: of a whole signal, or frame by frame as audio arrives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """How a model wants its features; read from the bundle's manifest."""
+
+    sample_rate: int  # Hz
+    window: int  # samples per frame, also the FFT size
+    hop: int  # samples from frame to frame
+    n_mels: int
+    f_min: float  # Hz
+    f_max: float  # Hz
+    floor: float  # smallest mel power, before the logarithm
+    mean: float  # dB, subtracted
+    std: float  # dB, divided by
+
+    def frames(self, samples: int) -> int:
+        """Number of whole frames in `samples` samples."""
+        return max(0, 1 + (samples - self.window) // self.hop)
+
+    def samples(self, frames: int) -> int:
+        """Number of samples that `frames` frames span."""
+        return self.window + (frames - 1) * self.hop if frames else 0
+
+
+def mel_bands(spec: FeatureSpec) -> Floats:
+    """Triangular filters on the HTK mel scale, mel = 2595 log10(1 + f / 700), peaks of 1.
+
+    Returns: shape = (window // 2 + 1, n_mels).
+    """
+
+    def to_mel(hz: float) -> float:
+        return float(2595.0 * np.log10(1.0 + hz / 700.0))
+
+    mels = np.linspace(to_mel(spec.f_min), to_mel(spec.f_max), spec.n_mels + 2)
+    edges = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
+    bins = np.fft.rfftfreq(spec.window, 1.0 / spec.sample_rate)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+
+
+def level_db(features: Floats, spec: FeatureSpec) -> Floats:
+    """Level of each of `features` (frames, mels) in dB re the RMS of a full-scale square wave.
+
+    The triangles add up to one, so a frame's mel powers add up to sum |X_k|^2 over its bins, which
+    by Parseval's theorem is window / 2 * sum (w x)^2 = window^2 / 2 * 3 / 8 * mean x^2 (Hann).
+    """
+    power = 10.0 ** ((features * spec.std + spec.mean) / 10.0)
+    scale = 3.0 / 16.0 * spec.window**2
+    return (10.0 * np.log10(power.sum(axis=1) / scale)).astype(np.float32)
+
+
+class LogMel:
+    """Normalised log-mel frames of a signal that is given whole.
+
+    Frames are not centred: frame i covers samples [i * hop, i * hop + window), so a frame is the
+    same whether its signal came whole or in pieces, and overlapping windows can share frames.
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self.spec = spec
+        phase = 2.0 * np.pi * np.arange(spec.window) / spec.window
+        self._hann = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)  # periodic
+        self._bands = mel_bands(spec)
+
+    def __call__(self, samples: Floats) -> Floats:
+        """Features of mono `samples` at the model's rate; shape = (frames, n_mels)."""
+        if len(samples) < self.spec.window:
+            return np.zeros((0, self.spec.n_mels), np.float32)
+        frames = sliding_window_view(samples, self.spec.window)[:: self.spec.hop]
+        spectrum = np.fft.rfft(frames * self._hann, axis=1)
+        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ self._bands
+        level_db = 10.0 * np.log10(np.maximum(power, np.float32(self.spec.floor)))
+        return ((level_db - self.spec.mean) / self.spec.std).astype(np.float32)
+
+
+class LogMelStream:
+    """The same frames, each computed once, from audio that arrives in blocks of any size."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self._log_mel = LogMel(spec)
+        self._hop = spec.hop
+        self._rest = np.zeros(0, np.float32)
+
+    def push(self, samples: Floats) -> Floats:
+        """The frames that `samples` completes; shape = (frames, n_mels)."""
+        self._rest = np.concatenate([self._rest, samples])
+        frames = self._log_mel(self._rest)
+        self._rest = self._rest[len(frames) * self._hop :]
+        return frames

@@ -1,0 +1,143 @@
+"""The streaming loop: audio in, one caption per window out, never further and further behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.captioner import Captioner
+from edge.config import StreamConfig
+from edge.features import FeatureSpec, Floats, LogMelStream, level_db
+from edge.resample import Resampler
+from edge.sources import Source
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What a window held. Times are in seconds since the first sample."""
+
+    start_s: float
+    end_s: float
+    state: str  # "caption"; "quiet"; "listening" when the model is not sure enough to speak
+    text: str  # empty unless `state` is "caption"
+    confidence: float  # 0 to 1
+    level_db: float  # of the window's loud parts, re full scale
+
+
+@dataclass
+class Stats:
+    """What a run did; the loop counts, others read."""
+
+    windows: int = 0
+    skipped_windows: int = 0
+    lost_s: float = 0.0  # audio that was overwritten before the loop could read it
+    audio_s: float = 0.0
+    busy_s: float = 0.0  # spent on resampling, features and the model
+
+    @property
+    def rtf(self) -> float:
+        """Real-time factor: computing time per second of audio."""
+        return self.busy_s / self.audio_s if self.audio_s else 0.0
+
+
+class Loop:
+    """Slides a window of `window_s` over a source, one step of `hop_s` at a time."""
+
+    def __init__(self, source: Source, captioner: Captioner, config: StreamConfig) -> None:
+        self.stats = Stats()
+        self._source, self._captioner, self._config = source, captioner, config
+        self._spec = captioner.bundle.features
+        self._window = round(config.window_s * self._spec.sample_rate / self._spec.hop)
+        self._hop = max(1, round(config.hop_s * self._spec.sample_rate / self._spec.hop))
+        self._offset_s = 0.0  # time of the first frame since the last gap
+        self._restart()
+
+    def _restart(self) -> None:
+        self._resampler = Resampler(self._source.rate, self._spec.sample_rate)
+        self._log_mel = LogMelStream(self._spec)
+        self._frames: Floats = np.zeros((0, self._spec.n_mels), np.float32)
+        self._first = 0  # number of the first frame in `_frames`
+        self._next_end = self._window  # frame at which the next window ends
+
+    def captions(self) -> Iterator[Caption]:
+        """One caption per window as it is heard; ends when the source does.
+
+        When inference is late and the source does not wait, only the newest window is computed.
+        """
+        for block in self._source.blocks():
+            if block.lost:
+                # No window reaches across a gap: what it would say did not sound like that.
+                yield from self._finish()
+                self._offset_s = self.stats.audio_s + block.lost / self._source.rate
+                self.stats.lost_s += block.lost / self._source.rate
+                self.stats.audio_s = self._offset_s
+                self._restart()
+            self.stats.audio_s += len(block.samples) / self._source.rate
+            yield from self._push(block.samples)
+        yield from self._finish()
+
+    def _push(self, samples: Floats, last: bool = False) -> Iterator[Caption]:
+        began = time.perf_counter()
+        frames = self._log_mel.push(self._resampler.push(samples, last))
+        self._frames = np.concatenate([self._frames, frames])
+        self.stats.busy_s += time.perf_counter() - began
+        due = max(0, (self._heard - self._next_end) // self._hop + 1)
+        if due > 1 and not self._source.lossless:
+            self.stats.skipped_windows += due - 1
+            self._next_end += (due - 1) * self._hop
+            due = 1
+        for _ in range(due):
+            yield self._caption(self._next_end)
+            self._next_end += self._hop
+        # The window that was last heard stays: the source may end before the next is full.
+        first = max(self._first, self._next_end - self._hop - self._window)
+        self._frames = self._frames[first - self._first :]
+        self._first = first
+
+    def _finish(self) -> Iterator[Caption]:
+        """The end of a source: what no window has covered yet, if it is worth a caption."""
+        yield from self._push(np.zeros((0, 1), np.float32), last=True)
+        whole = self._next_end == self._window  # no window so far
+        rest = self._heard - (0 if whole else self._next_end - self._hop)
+        if rest > (0 if whole else self._hop // 2):
+            yield self._caption(self._heard)
+
+    @property
+    def _heard(self) -> int:
+        return self._first + len(self._frames)
+
+    def _caption(self, end: int) -> Caption:
+        """The caption of the window that ends before frame `end`."""
+        began = time.perf_counter()
+        start = max(0, end - self._window)
+        features = self._frames[start - self._first : end - self._first]
+        level = loud_level_db(features, self._spec)
+        state, text, confidence = "quiet", "", 1.0
+        if level >= self._config.quiet_db:
+            heard = self._captioner.describe(features)
+            confidence = heard.confidence
+            if confidence < self._config.min_confidence:
+                state = "listening"
+            elif not heard.quiet:
+                state, text = "caption", heard.text
+        self.stats.windows += 1
+        self.stats.busy_s += time.perf_counter() - began
+        return Caption(
+            start_s=round(self._offset_s + self._seconds(start), 3),
+            end_s=round(self._offset_s + self._seconds(end), 3),
+            state=state,
+            text=text,
+            confidence=round(confidence, 3),
+            level_db=round(level, 1),
+        )
+
+    def _seconds(self, frames: int) -> float:
+        return frames * self._spec.hop / self._spec.sample_rate
+
+
+def loud_level_db(features: Floats, spec: FeatureSpec) -> float:
+    """Level that a twentieth of the frames exceed: a short bark counts, a click does not."""
+    return float(np.percentile(level_db(features, spec), 95.0))

@@ -1,0 +1,1 @@
+"""From a training checkpoint to a model bundle: ONNX graphs, int8, manifest."""

@@ -1,0 +1,59 @@
+"""What several tests use: the repo's sample, the real command line, a bundle of another kind."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "examples" / "sample.ogg"
+
+
+@dataclass(frozen=True)
+class Event:
+    """A sound of the sample; `label` as in the corpus."""
+
+    start_s: float
+    end_s: float
+    label: str
+
+
+def sample_events() -> list[Event]:
+    """What sounds in the sample, and when."""
+    with open(ROOT / "examples" / "sample.csv", newline="", encoding="utf-8") as file:
+        return [
+            Event(float(row["start_s"]), float(row["end_s"]), row["label"].capitalize())
+            for row in csv.DictReader(file)
+        ]
+
+
+def aac_stream(
+    *arguments: str,
+    stdin: bytes | None = None,
+    env: dict[str, str] | None = None,
+    timeout: float = 180.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run the real command line and wait for its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "edge", *arguments],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        env=env,
+        cwd=ROOT,
+        timeout=timeout,
+    )
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
+def the_one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The line that a failed run must end with, and be: exit code 2, no traceback."""
+    assert done.returncode == 2, done
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if "listening to" not in line]
+    return lines[-1]

@@ -1,0 +1,43 @@
+"""The house: packages import only what lies below them, and the device needs no PyTorch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers import ROOT
+
+ORDER = ["edge", "export", "distill", "benchmarks"]  # each may use those before it
+DEVICE = {"numpy", "onnxruntime", "sounddevice", "soundfile", "soxr", "yaml"}
+
+
+def imports(package: str) -> set[str]:
+    found = set()
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: relative import"
+                found.add((node.module or "").split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_arrows_point_down(package: str) -> None:
+    assert imports(package) & set(ORDER) <= set(ORDER[: ORDER.index(package) + 1])
+
+
+def test_edge_needs_what_the_package_installs_and_nothing_else() -> None:
+    assert imports("edge") - {"edge"} == DEVICE
+
+
+def test_the_command_line_loads_no_pytorch() -> None:
+    code = (
+        "import sys, edge.cli; print([m for m in ('torch', 'onnx', 'distill') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done

@@ -1,0 +1,122 @@
+"""The loop's clock: which windows it computes, and which it skips; and what it makes of gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from edge.captioner import Captioner, Description, load_captioner
+from edge.config import StreamConfig
+from edge.features import Floats
+from edge.loop import Caption, Loop
+from edge.ring import Block
+
+
+@pytest.fixture(scope="module")
+def captioner() -> Captioner:
+    return load_captioner()
+
+
+class Given:
+    """A source that gives the blocks it is made of."""
+
+    name = "given"
+
+    def __init__(self, blocks: list[Block], rate: int = 16_000, lossless: bool = False) -> None:
+        self._blocks, self.rate, self.lossless = blocks, rate, lossless
+
+    def blocks(self) -> Iterator[Block]:
+        yield from self._blocks
+
+    def close(self) -> None:
+        pass
+
+
+def noise(seconds: float, rate: int = 16_000, channels: int = 1) -> Floats:
+    rng = np.random.default_rng(0)
+    return (0.05 * rng.standard_normal((int(seconds * rate), channels))).astype(np.float32)
+
+
+def run(
+    captioner: Captioner, source: Given, window_s: float = 2.0, hop_s: float = 1.0
+) -> tuple[list[Caption], Loop]:
+    loop = Loop(source, captioner, StreamConfig(window_s=window_s, hop_s=hop_s))
+    return list(loop.captions()), loop
+
+
+def ends(captions: list[Caption]) -> list[float]:
+    return [round(c.end_s, 1) for c in captions]
+
+
+def in_blocks(samples: Floats, size: int) -> list[Block]:
+    return [Block(samples[i : i + size]) for i in range(0, len(samples), size)]
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 192_000])
+@pytest.mark.parametrize("channels", [1, 8])
+def test_windows_come_once_a_hop_at_any_rate(
+    captioner: Captioner, rate: int, channels: int
+) -> None:
+    source = Given(in_blocks(noise(5.2, rate, channels), rate // 10), rate)
+    captions, loop = run(captioner, source)
+    assert ends(captions)[:3] == [2.0, 3.0, 4.0]
+    assert captions[0].start_s == 0.0
+    assert captions[1].start_s == pytest.approx(1.0, abs=0.02)
+    assert loop.stats.skipped_windows == 0
+    assert loop.stats.audio_s == pytest.approx(5.2, abs=0.01)
+
+
+def test_a_late_loop_skips_to_the_newest_window_and_counts(captioner: Captioner) -> None:
+    samples = noise(20.0)
+    late = [Block(samples[:40_000]), Block(samples[40_000:241_000]), Block(samples[241_000:])]
+    captions, loop = run(captioner, Given(late))
+    assert ends(captions)[:3] == [2.0, 15.0, 19.0]
+    # Windows end at 2, 3, ... 15 and 16 ... 19 s; of those, three were computed in time.
+    assert loop.stats.skipped_windows == 12 + 3
+    whole, loop = run(captioner, Given(late, lossless=True))
+    assert ends(whole)[:18] == [float(s) for s in range(2, 20)]
+    assert loop.stats.skipped_windows == 0
+
+
+def test_block_size_does_not_change_what_is_said(captioner: Captioner) -> None:
+    samples = noise(6.0)
+    one, _ = run(captioner, Given(in_blocks(samples, 333)))
+    two, _ = run(captioner, Given(in_blocks(samples, 16_000), lossless=True))
+    assert one == two
+
+
+def test_the_end_of_a_source_is_captioned_too(captioner: Captioner) -> None:
+    captions, _ = run(captioner, Given([Block(noise(0.3))]))
+    assert [(c.start_s, round(c.end_s, 1)) for c in captions] == [(0.0, 0.3)]
+    captions, _ = run(captioner, Given(in_blocks(noise(4.7), 1600)))
+    assert ends(captions) == [2.0, 3.0, 4.0, 4.7]
+    assert captions[-1].start_s == pytest.approx(2.7, abs=0.05)
+
+
+def test_no_window_reaches_across_a_gap_and_the_clock_goes_on(captioner: Captioner) -> None:
+    gap = [Block(noise(2.5)), Block(noise(3.8), lost=16_000 * 10)]
+    captions, loop = run(captioner, Given(gap))
+    assert loop.stats.lost_s == 10.0
+    assert all(c.end_s <= 2.6 or c.start_s >= 12.49 for c in captions)
+    assert captions[-1].end_s == pytest.approx(16.3, abs=0.1)
+
+
+def test_silence_is_quiet_and_costs_no_inference(captioner: Captioner) -> None:
+    class Untouched(Captioner):
+        def describe(self, features: Floats) -> Description:
+            raise AssertionError(f"inference on silence of {len(features)} frames")
+
+    mute = Untouched(captioner.bundle, None)  # type: ignore[arg-type]
+    quiet = noise(4.0) * 1e-3
+    captions, _ = run(mute, Given(in_blocks(quiet, 1600)))
+    assert {c.state for c in captions} == {"quiet"}
+    assert {c.text for c in captions} == {""}
+    captions, _ = run(mute, Given([Block(np.zeros((64_000, 1), np.float32))], lossless=True))
+    assert {c.state for c in captions} == {"quiet"}
+
+
+def test_an_unsure_model_says_nothing(captioner: Captioner) -> None:
+    loop = Loop(Given([Block(noise(3.0))]), captioner, StreamConfig(min_confidence=1.0))
+    assert {(c.state, c.text) for c in loop.captions()} == {("listening", "")}

@@ -1,0 +1,117 @@
+"""Files and pipes: formats, the clock, and bad input."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from edge.errors import AudioError
+from edge.sources import FileSource, PcmSource
+
+TONE = (0.3 * np.sin(np.arange(16_000) / 5.0)).astype(np.float32)
+
+
+def samples_of(source: FileSource | PcmSource) -> np.ndarray:
+    return np.concatenate([block.samples for block in source.blocks()])
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_each_format_is_read_whole(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, TONE, 16_000)
+    got = samples_of(FileSource(path, fast=True))
+    assert abs(len(got) - 16_000) < 2500  # MP3 pads
+    assert abs(np.abs(got).max() - 0.3) < 0.05
+
+
+def test_a_file_keeps_to_its_clock(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, TONE, 16_000)
+    began = time.monotonic()
+    assert len(samples_of(FileSource(path, fast=False))) == 16_000
+    assert time.monotonic() - began >= 0.99
+
+
+def test_a_loop_that_was_busy_gets_what_was_heard_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.tile(TONE, 3), 16_000)
+    blocks = FileSource(path, fast=False).blocks()
+    next(blocks)
+    time.sleep(1.0)
+    assert len(next(blocks).samples) >= 16_000 * 0.9
+
+
+def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
+    paths = {}
+    for name, content in (("text", b"this is no audio" * 99), ("empty", b"")):
+        paths[name] = folder / f"{name}.wav"
+        paths[name].write_bytes(content)
+    soundfile.write(folder / "none.wav", np.zeros(0, np.float32), 16_000)
+    soundfile.write(folder / "whole.wav", TONE, 16_000, subtype="PCM_16")
+    (folder / "cut.wav").write_bytes((folder / "whole.wav").read_bytes()[:9000])
+    soundfile.write(folder / "whole.flac", np.tile(TONE, 20), 16_000)
+    size = (folder / "whole.flac").stat().st_size
+    (folder / "cut.flac").write_bytes((folder / "whole.flac").read_bytes()[: size // 2])
+    nan = TONE.copy()
+    nan[8000] = np.nan
+    soundfile.write(folder / "nan.wav", nan, 16_000, subtype="FLOAT")
+    return {
+        "text": (paths["text"], "cannot be read as audio; WAV, FLAC, OGG and MP3 are known"),
+        "empty": (paths["empty"], "is empty"),
+        "none": (folder / "none.wav", "holds no audio"),
+        "missing": (folder / "missing.wav", "no such file"),
+        "folder": (folder, "is a folder"),
+        "cut wav": (folder / "cut.wav", "before its header says; the file is incomplete"),
+        "cut flac": (folder / "cut.flac", "before its header says|is damaged after"),
+        "nan": (folder / "nan.wav", r"\(NaN\) at 0.50 s"),
+    }
+
+
+@pytest.mark.parametrize(
+    "kind", ["text", "empty", "none", "missing", "folder", "cut wav", "cut flac", "nan"]
+)
+def test_a_bad_file_is_named_in_one_line(tmp_path: Path, kind: str) -> None:
+    path, says = bad_files(tmp_path)[kind]
+    with pytest.raises(AudioError, match=says) as caught:
+        samples_of(FileSource(path, fast=True))
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def pipe_with(data: bytes, rate: int, channels: int, fast: bool) -> PcmSource:
+    reader, writer = os.pipe()
+
+    def feed() -> None:
+        with open(writer, "wb") as file:
+            file.write(data)
+
+    threading.Thread(target=feed, daemon=True).start()
+    return PcmSource(open(reader, "rb"), rate, channels, fast)
+
+
+def test_a_pipe_gives_every_sample_however_long_it_is() -> None:
+    """Thirty times what the ring holds: the pump must wait for the reader."""
+    values = np.arange(1_200_000).astype("<i2")
+    got = samples_of(pipe_with(values.tobytes(), 1000, 2, fast=True))
+    np.testing.assert_array_equal(got, values.reshape(-1, 2) / np.float32(32768.0))
+
+
+def test_a_pipe_keeps_to_the_clock() -> None:
+    source = pipe_with((TONE * 32767).astype("<i2").tobytes() * 2, 16_000, 1, fast=False)
+    began = time.monotonic()
+    assert len(samples_of(source)) == 32_000
+    assert time.monotonic() - began > 1.5
+
+
+@pytest.mark.parametrize(
+    ("data", "says"), [(b"", "held no audio"), (b"\0" * 4003, "check --channels")]
+)
+def test_a_bad_pipe_is_told(data: bytes, says: str) -> None:
+    with pytest.raises(AudioError, match=says):
+        samples_of(pipe_with(data, 16_000, 2, fast=True))
