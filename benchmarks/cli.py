@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tqdm import tqdm
+
 from benchmarks.stream import Run, measure_apart, report
 from edge.bundle import default_bundle, load_bundle
 from edge.errors import AacStreamError
@@ -33,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         FileSource(args.recording, fast=True).close()
         names = [load_bundle(folder).precision for folder in folders]
-        for _ in range(args.repeats):
+        for _ in tqdm(range(args.repeats), desc="runs", leave=False):
             for name, folder in zip(names, folders, strict=True):
                 sizes[name] = sum(f.stat().st_size for f in folder.iterdir()) / 1e6
                 run = measure_apart(args.recording, folder, args.hop_s, args.threads)

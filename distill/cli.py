@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     e = commands.add_parser("evaluate", help="how often bundles name the held-back sounds")
     e.add_argument("bundles", type=Path, nargs="*", help="bundles (default: the one that ships)")
     e.add_argument("--corpus", type=Path, required=True, help="folder with clips.csv")
+    e.add_argument("--record", action="store_true", help="write the figures into the manifests")
     e.add_argument("--verbose", action="store_true", help="print the caption of each clip")
     return p
 
@@ -38,9 +39,11 @@ def _train(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from distill.corpus import read_clips
-    from distill.evaluate import RULE, Result, evaluate, table
+    from distill.evaluate import RULE, Result, evaluate, metrics, table
     from distill.grammar import load_grammar
+    from edge.bundle import default_bundle
     from edge.captioner import load_captioner
+    from export.manifest import record_metrics
 
     clips = read_clips(args.corpus)
     held_back = [clip for clip in clips if clip.split == "val"]
@@ -49,6 +52,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         captioner = load_captioner(folder)
         name = f"{captioner.bundle.name} {captioner.bundle.precision}"
         results[name] = evaluate(captioner, held_back, load_grammar())
+        if args.record:
+            record_metrics(folder or default_bundle(), metrics(results[name]))
         if args.verbose:
             for r in results[name]:
                 verdict = "named" if r.named else "missed"

@@ -44,6 +44,12 @@ def evaluate(captioner: Captioner, clips: list[Clip], grammar: Grammar) -> list[
     return results
 
 
+def metrics(results: list[Result]) -> dict[str, float]:
+    """What a manifest says of a bundle's quality."""
+    named = sum(result.named for result in results)
+    return {"held_back_clips": len(results), "named_share": round(named / len(results), 4)}
+
+
 def interval(hits: int, total: int) -> tuple[float, float]:
     """Wilson's 95 % confidence interval of a share."""
     z, share = 1.96, hits / total

@@ -1,63 +1,17 @@
-"""Writes model bundles: graphs and the manifest that `edge` reads."""
+"""Writes model bundles: two graphs and a manifest each, in fp32 and in int8."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
 
-import torch
-
-from edge.bundle import GRAPHS, MANIFEST, VERSION, DecoderSpec, load_bundle
+from edge.bundle import GRAPHS, load_bundle
 from edge.clip import read_clip
-from edge.errors import BundleError
-from edge.features import FeatureSpec, LogMel
+from edge.features import LogMel
+from export.checkpoint import Checkpoint
 from export.graphs import export_decoder, export_encoder
+from export.manifest import write_manifest
 from export.quantise import quantise_decoder, quantise_encoder
-from export.student import END, PAD, START, Student, StudentSpec
-
-LICENCE = "Apache-2.0"
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """What training left, ready to export."""
-
-    student: Student
-    words: list[str]
-    features: FeatureSpec
-    quiet_captions: list[str]  # what the student says when nothing sounds
-    calibration: list[Path]  # recordings that show int8 the range of real values
-    training: dict[str, Any]
-
-
-def load_checkpoint(path: Path) -> Checkpoint:
-    """The averaged student in the checkpoint at `path`.
-
-    Raises: BundleError if it is not one.
-    """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        student = Student(StudentSpec(**state["spec"]))
-        student.load_state_dict(state["averaged"])
-        return Checkpoint(
-            student=student.eval(),
-            words=state["words"],
-            features=FeatureSpec(**state["features"]),
-            quiet_captions=state["quiet_captions"],
-            calibration=[Path(path) for path in state["calibration"]],
-            training={"steps": state["step"], **state["config"], **state["data"]},
-        )
-    except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError):
-        raise BundleError(
-            f"{path}: is not a checkpoint of aac-distill; train one with aac-distill train"
-        ) from None
 
 
 def write_bundles(checkpoint: Checkpoint, out: Path) -> list[Path]:
@@ -86,33 +40,3 @@ def write_bundles(checkpoint: Checkpoint, out: Path) -> list[Path]:
         part.rename(folder)
         folders.append(folder)
     return folders
-
-
-def write_manifest(checkpoint: Checkpoint, precision: str, folder: Path) -> None:
-    """Describe the graphs in `folder`."""
-    spec = checkpoint.student.spec
-    decoder = DecoderSpec(
-        layers=spec.layers,
-        heads=spec.heads,
-        head_width=spec.width // spec.heads,
-        max_tokens=spec.max_tokens,
-        start=START,
-        end=END,
-        pad=PAD,
-    )
-    manifest = {
-        "version": VERSION,
-        "name": "aac-stream-efflite0",
-        "precision": precision,
-        "licence": LICENCE,
-        "features": asdict(checkpoint.features),
-        "decoder": asdict(decoder),
-        "quiet_captions": checkpoint.quiet_captions,
-        "training": checkpoint.training,
-        "files": {
-            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in GRAPHS
-        },
-        "vocabulary": checkpoint.words,
-    }
-    text = json.dumps(manifest, indent=1, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

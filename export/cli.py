@@ -19,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     p.add_argument("out", type=Path, help="folder to write the two bundles to")
     args = p.parse_args(argv)
     try:
-        from export.bundle import load_checkpoint, write_bundles
+        from export.bundle import write_bundles
+        from export.checkpoint import load_checkpoint
     except ImportError as error:
         print(f"aac-export: {error}; type: pip install 'aac-stream[export]'", file=sys.stderr)
         return 2

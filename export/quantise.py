@@ -41,8 +41,6 @@ def quantise_encoder(source: Path, target: Path, windows: Iterable[Floats]) -> N
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.MinMax,
-        # Averaged over windows, so that one loud outlier does not cost all others precision.
-        extra_options={"CalibMovingAverage": True, "CalibTensorRangeSymmetric": False},
     )
     prepared.unlink()
 

@@ -23,7 +23,7 @@ from distill.losses import EncoderDistillation, caption_loss
 from distill.scenes import RATE, SceneMaker, shaped_noise, trim
 from distill.teacher import Tagger, load_tagger
 from distill.vocabulary import Vocabulary
-from export.bundle import load_checkpoint
+from export.checkpoint import load_checkpoint
 from export.student import PAD, Student, StudentSpec
 from tests.helpers import ROOT
 

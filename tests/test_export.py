@@ -15,7 +15,7 @@ from distill.train import FEATURES
 from edge.backend import OnnxBackend
 from edge.bundle import load_bundle
 from edge.captioner import Captioner, load_captioner
-from export.bundle import Checkpoint, load_checkpoint
+from export.checkpoint import Checkpoint, load_checkpoint
 from export.cli import main
 from export.student import Student, StudentSpec
 from tests.helpers import SAMPLE
