@@ -84,9 +84,13 @@ def run(config: StreamConfig, captioner: Captioner, source: Source) -> None:
     say(f"listening to {source.name} at {source.rate} Hz; Ctrl-C ends")
     if source.rate < captioner.bundle.features.sample_rate:
         say(f"sounds above {source.rate / 2000:g} kHz are missing there; captions may be less true")
+    told = False
     try:
         for caption in loop.captions():
             sink.write(caption)
+            if loop.stats.skipped_windows and not told:
+                say("the model is late: windows are skipped; a larger --hop-s helps")
+                told = True
     except KeyboardInterrupt:
         pass
     finally:
@@ -99,7 +103,7 @@ def report(loop: Loop, source: Source) -> None:
     stats = loop.stats
     say(f"{stats.audio_s:.1f} s heard, {stats.windows} windows, real-time factor {stats.rtf:.3f}")
     if stats.skipped_windows:
-        say(f"{stats.skipped_windows} windows skipped to keep up; a larger --hop-s helps")
+        say(f"{stats.skipped_windows} windows skipped to keep up")
     overflows = source.overflows if isinstance(source, MicrophoneSource) else 0
     if stats.lost_s or overflows:
         say(f"{stats.lost_s:.1f} s of audio lost, {overflows} overflows of the device")
