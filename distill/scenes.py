@@ -20,11 +20,14 @@ RATE = 32_000  # Hz; the teacher's rate, halved for the student
 # Noises are synthesised as well: exponent of their power spectrum, 1 / f^exponent.
 NOISES = {"White noise": 0.0, "Pink noise": 1.0, "Brown noise": 2.0}
 
-SHARE_QUIET, SHARE_NOISE, SHARE_PAIR = 0.05, 0.04, 0.38  # the rest holds one sound
+SHARE_QUIET, SHARE_NOISE, SHARE_PAIR = 0.05, 0.04, 0.26  # the rest holds one sound
 LEVEL_DB = (-42.0, -14.0)  # scene RMS re full scale: near and far, low and high gain
 QUIET_DB = (-90.0, -66.0)
 ROOM_SNR_DB = (18.0, 50.0)
 ROOM_EXPONENTS = (0.5, 1.0, 1.5, 2.0)
+SHARE_PART = 0.25  # of the sounds that could fill a scene: they start or stop within it
+SHARE_AGAIN = 0.5  # of the short events: heard again in the same scene
+AGAIN_S = (0.1, 1.5)  # pause before the event comes again
 PAIR_BALANCE_DB = (-6.0, 6.0)  # first sound re second; beyond that one masks the other
 
 
@@ -92,6 +95,17 @@ def _coloured(rng: np.random.Generator, audio: Floats) -> Floats:
         echo[0] += 1.0
         spectrum *= np.fft.rfft(echo)
     return np.fft.irfft(spectrum, len(audio)).astype(np.float32)
+
+
+def _part(rng: np.random.Generator, audio: Floats) -> Floats:
+    """A copy of `audio` that at times starts, or stops, within; not if only a pause were left."""
+    if rng.random() >= SHARE_PART:
+        return audio.copy()
+    heard = len(audio) * rng.uniform(0.4, 0.9)
+    fade = RATE * rng.uniform(0.01, 0.3)
+    gain = np.clip((heard - np.arange(len(audio), dtype=np.float32)) / fade, 0.0, 1.0)
+    part = audio * (gain if rng.random() < 0.5 else gain[::-1])
+    return part if (part**2).sum() > 0.25 * (audio**2).sum() else audio.copy()
 
 
 class SceneMaker:
@@ -180,11 +194,18 @@ class SceneMaker:
                 cut = audio[start : start + size]
                 if _rms(cut) > 0.35 * whole:
                     break
-            out = cut.copy()
+            out = _part(rng, cut)
         elif self._kinds[index] == "ambience":
-            out = np.resize(audio, size)
+            out = _part(rng, np.resize(audio, size))
         else:
             out = np.zeros(size, np.float32)
-            start = int(rng.integers(size - len(audio) + 1))
-            out[start : start + len(audio)] = audio
+            # As a sliding window has it: up to a third may lie outside.
+            start = int(rng.integers(-len(audio) // 3, size - 2 * len(audio) // 3 + 1))
+            again = rng.random() < SHARE_AGAIN
+            while start < size:
+                heard = audio[max(0, -start) : size - start]
+                out[max(0, start) :][: len(heard)] += heard
+                if not again:
+                    break
+                start += len(audio) + int(RATE * rng.uniform(*AGAIN_S))
         return _coloured(rng, out) if rng.random() < 0.7 else out

@@ -134,6 +134,35 @@ def test_a_caption_is_true_of_its_scene() -> None:
     assert ("Dog bark", "Rain") in kinds
 
 
+def bursts(audio: np.ndarray) -> int:
+    """How often the level rises by 20 dB above the room's, with 60 ms of pause before."""
+    blocks = audio[: len(audio) // 640 * 640].reshape(-1, 640)
+    power = (blocks**2).mean(axis=1)
+    loud = power > power.max() * 0.05
+    pause = np.convolve(~loud, np.ones(3))[: len(loud)] >= 2.5
+    return int(loud[0]) + int((loud[1:] & pause[:-1]).sum())
+
+
+def test_a_short_event_comes_once_or_again_and_a_long_sound_may_start_or_stop_within() -> None:
+    t = np.arange(RATE // 2) / RATE
+    bark = (np.sin(2 * np.pi * 500.0 * t) * 9000).astype(np.int16)
+    rain = np.random.default_rng(0).integers(-9000, 9000, 10 * RATE).astype(np.int16)
+    clips = [clip_of("Dog bark"), clip_of("Rain", "ambience")]
+    scenes = SceneMaker(clips, [bark, rain], load_grammar(), 0)
+    heard = [scenes.scene(n, 5.0) for n in range(120)]
+    counts = [bursts(s.audio) for s in heard if s.labels == ["Dog bark"]]
+    assert min(counts) >= 1
+    assert {1, 2, 3} <= set(counts)
+
+    shares = []
+    for scene in heard:
+        if scene.labels == ["Rain"]:
+            power = (scene.audio.reshape(100, -1) ** 2).mean(axis=1)
+            shares.append((power > power.max() * 0.05).mean())
+    assert min(shares) > 0.3
+    assert 0.1 < np.mean(np.array(shares) < 0.95) < 0.5
+
+
 def test_noise_falls_as_it_should() -> None:
     noise = shaped_noise(np.random.default_rng(0), 10 * RATE, 2.0)
     assert np.sqrt(np.mean(noise**2)) == pytest.approx(1.0, abs=1e-3)
