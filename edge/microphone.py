@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +12,7 @@ from edge.errors import DeviceError
 from edge.features import Floats
 from edge.ring import Block, RingBuffer
 from edge.sources import RING_S
+from edge.stderr import quiet_stderr
 
 BLOCK_S = 0.1  # the loop looks for new audio this often
 DEAD_S = 5.0  # a device that gives nothing for so long is taken for dead
@@ -32,28 +30,13 @@ class InputDevice:
     default: bool
 
 
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """PortAudio's ALSA back end writes pages of harmless lines to the terminal; drop them."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    os.close(null)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-
-
 def _portaudio() -> ModuleType:
     """The sounddevice module.
 
     Raises: DeviceError if the PortAudio library is not there or finds no sound system.
     """
     try:
-        with _quiet_stderr():
+        with quiet_stderr():  # PortAudio's ALSA back end writes pages of harmless lines
             import sounddevice
     except OSError:
         raise DeviceError(
@@ -131,7 +114,7 @@ class MicrophoneSource:
         self._ring = RingBuffer(int(RING_S * self.rate), channels)
         sd = _portaudio()
         try:
-            with _quiet_stderr():
+            with quiet_stderr():
                 self._stream = sd.InputStream(
                     device=device.index,
                     samplerate=self.rate,
@@ -165,7 +148,7 @@ class MicrophoneSource:
                 )
 
     def close(self) -> None:
-        with _quiet_stderr():
+        with quiet_stderr():
             self._stream.abort()
             self._stream.close()
 

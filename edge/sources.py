@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -16,8 +18,11 @@ import soundfile
 from edge.errors import AudioError
 from edge.features import Floats
 from edge.ring import Block, RingBuffer
+from edge.stderr import quiet_stderr
 
 RING_S = 20.0  # seconds of audio that a source holds while the loop is busy
+STREAMED_WAV = 2**31 - 2**16  # bytes; sizes from here on stand for "not known"
+MP3_HEADER = 65_536  # bytes of an MP3 within which its length would stand, tags before it included
 PACE = 1.02  # a pipe is read this much faster than its clock, so that drift cannot pile up
 
 
@@ -47,7 +52,8 @@ class FileSource:
         if not path.exists():
             raise AudioError(f"{path}: no such file")
         try:
-            self._file = soundfile.SoundFile(path)
+            with quiet_stderr():
+                self._file = soundfile.SoundFile(path)
         except (soundfile.LibsndfileError, OSError, TypeError):
             reason = (
                 "is empty"
@@ -60,6 +66,11 @@ class FileSource:
             raise AudioError(f"{path}: holds no audio")
         self.name, self.rate, self.lossless = str(path), self._file.samplerate, fast
         self._block = max(1, int(block_s * self.rate))
+        # Without this header the length of an MP3 is an estimate, at times by half too long.
+        self._mp3 = self._file.subtype.startswith("MPEG")
+        with open(path, "rb") as file:
+            has_length = re.search(b"Xing|Info", file.read(MP3_HEADER)) is not None
+        self._length_known = has_length or not self._mp3
 
     def blocks(self) -> Iterator[Block]:
         started, done = time.monotonic(), 0
@@ -81,16 +92,21 @@ class FileSource:
 
     def _read(self, frames: int, done: int) -> Floats:
         try:
-            samples: Floats = self._file.read(frames, dtype="float32", always_2d=True)
+            # The MP3 decoder tells the terminal of each damaged frame, and goes on.
+            with quiet_stderr() if self._mp3 else nullcontext():
+                samples: Floats = self._file.read(frames, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
             raise AudioError(f"{self.name}: is damaged after {done / self.rate:.1f} s") from None
         check_finite(samples, self.name, done, self.rate)
         return samples
 
     def _check_end(self, done: int) -> None:
-        """A WAV header that promises more than the file holds tells of a broken copy."""
-        cut = "should be" in self._file.extra_info
-        if done < self._file.frames or cut:
+        """A header that promises more than the file holds tells of a broken copy."""
+        # libsndfile says so of WAV files, whose length it then takes from the file.
+        said = re.search(r"^data : (\d+) \(should be (\d+)\)", self._file.extra_info, re.MULTILINE)
+        # A recorder that writes into a pipe promises 0, or all that the format can hold.
+        cut = said is not None and int(said[2]) < int(said[1]) < STREAMED_WAV
+        if cut or (done < self._file.frames and self._length_known):
             raise AudioError(
                 f"{self.name}: ends after {done / self.rate:.1f} s, before its header says; "
                 "the file is incomplete"

@@ -58,6 +58,8 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     soundfile.write(folder / "whole.flac", np.tile(TONE, 20), 16_000)
     size = (folder / "whole.flac").stat().st_size
     (folder / "cut.flac").write_bytes((folder / "whole.flac").read_bytes()[: size // 2])
+    soundfile.write(folder / "whole.mp3", TONE, 16_000)
+    (folder / "cut.mp3").write_bytes((folder / "whole.mp3").read_bytes()[:-900])
     nan = TONE.copy()
     nan[8000] = np.nan
     soundfile.write(folder / "nan.wav", nan, 16_000, subtype="FLOAT")
@@ -69,12 +71,13 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "folder": (folder, "is a folder"),
         "cut wav": (folder / "cut.wav", "before its header says; the file is incomplete"),
         "cut flac": (folder / "cut.flac", "before its header says|is damaged after"),
+        "cut mp3": (folder / "cut.mp3", "before its header says; the file is incomplete"),
         "nan": (folder / "nan.wav", r"\(NaN\) at 0.50 s"),
     }
 
 
 @pytest.mark.parametrize(
-    "kind", ["text", "empty", "none", "missing", "folder", "cut wav", "cut flac", "nan"]
+    "kind", ["text", "empty", "none", "missing", "folder", "cut wav", "cut flac", "cut mp3", "nan"]
 )
 def test_a_bad_file_is_named_in_one_line(tmp_path: Path, kind: str) -> None:
     path, says = bad_files(tmp_path)[kind]
@@ -82,6 +85,34 @@ def test_a_bad_file_is_named_in_one_line(tmp_path: Path, kind: str) -> None:
         samples_of(FileSource(path, fast=True))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def whole_files_with_odd_headers(folder: Path) -> dict[str, Path]:
+    """Files that programs in use write, whose headers do not say their length."""
+    odd = folder / "odd.wav"  # its padding byte is left out
+    soundfile.write(odd, TONE[:8001], 16_000, subtype="PCM_U8")
+    odd.write_bytes(odd.read_bytes()[: 44 + 8001])
+    streamed = folder / "streamed.wav"  # written into a pipe
+    soundfile.write(streamed, TONE, 16_000)
+    data = bytearray(streamed.read_bytes())
+    data[4:8] = data[40:44] = b"\xff\xff\xff\xff"
+    streamed.write_bytes(data)
+    bare = folder / "bare.mp3"  # variable rate, and the frame with the length is gone
+    quiet_then_loud = np.random.default_rng(0).normal(0.0, 0.1, 160_000)
+    quiet_then_loud[:80_000] = 0.0
+    soundfile.write(bare, quiet_then_loud, 16_000, bitrate_mode="VARIABLE")
+    data = bytearray(bare.read_bytes())
+    bare.write_bytes(data[data.index(data[:2], 2) :])
+    assert soundfile.info(bare).frames > 200_000  # the estimate
+    return {"odd": odd, "streamed": streamed, "bare": bare}
+
+
+@pytest.mark.parametrize(("kind", "frames"), [("odd", 8001), ("streamed", 0), ("bare", 160_000)])
+def test_a_whole_file_is_not_called_incomplete(tmp_path: Path, kind: str, frames: int) -> None:
+    path = whole_files_with_odd_headers(tmp_path)[kind]
+    assert len(samples_of(FileSource(path, fast=True))) == pytest.approx(
+        frames or len(TONE), abs=2000
+    )
 
 
 def pipe_with(data: bytes, rate: int, channels: int, fast: bool) -> PcmSource:
