@@ -1,4 +1,4 @@
-"""`aac-distill`: train a student, and say how well it names sounds."""
+"""`aac-distill`: build a corpus, train a student, and say how well it names sounds."""
 
 from __future__ import annotations
 
@@ -13,6 +13,19 @@ from edge.errors import AacStreamError
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="aac-distill", description="Trains and evaluates students.")
     commands = p.add_subparsers(dest="command", required=True)
+    c = commands.add_parser("corpus", help="the open corpus")
+    b = c.add_subparsers(dest="action", required=True).add_parser(
+        "build", help="build it from Debian packages; goes on where an earlier build ended"
+    )
+    b.add_argument("folder", type=Path, help="where the clips go")
+    b.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("~/.cache/aac-stream/packages"),
+        help="where packages are kept (~/.cache/aac-stream/packages)",
+    )
+    b.add_argument("--shared", type=Path, help="folder with the shared corpus, to take that too")
+    b.add_argument("--teacher", type=Path, help="folder with the AudioSet tagger, to check labels")
     t = commands.add_parser("train", help="train a student; goes on from its last checkpoint")
     t.add_argument("config", type=Path, help="the experiment, for example distill/first.yaml")
     t.add_argument("--corpus", type=Path, required=True, help="folder with clips.csv")
@@ -27,6 +40,22 @@ def parser() -> argparse.ArgumentParser:
     e.add_argument("--record", action="store_true", help="write the figures into the manifests")
     e.add_argument("--verbose", action="store_true", help="print the caption of each clip")
     return p
+
+
+def _corpus(args: argparse.Namespace) -> None:
+    from distill.recipe.build import build
+    from distill.recipe.card import card
+    from distill.recipe.plots import plot
+
+    cache = args.cache.expanduser()
+    built = build(args.folder, cache, args.shared, args.teacher, print)
+    for rule in built.recipe.rules:
+        count = built.caught[rule.package, rule.pattern]
+        print(f"{count:5d}  {rule.package}: {rule.pattern} -> {rule.label}")
+    (args.folder / "card.md").write_text(card(built), encoding="utf-8")
+    plot(built, args.folder / "plots.png")
+    labels = len({clip.recording.label for clip in built.clips})
+    print(f"wrote {len(built.clips)} clips of {labels} labels, card.md and plots.png")
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -66,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     args = parser().parse_args(argv)
     try:
-        {"train": _train, "evaluate": _evaluate}[args.command](args)
+        {"corpus": _corpus, "train": _train, "evaluate": _evaluate}[args.command](args)
     except ImportError as error:
         print(f"aac-distill: {error}; type: pip install 'aac-stream[train]'", file=sys.stderr)
         return 2
