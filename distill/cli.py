@@ -46,9 +46,10 @@ def _corpus(args: argparse.Namespace) -> None:
     from distill.recipe.build import build
     from distill.recipe.card import card
     from distill.recipe.plots import plot
+    from distill.recipe.tables import load_recipe
 
     cache = args.cache.expanduser()
-    built = build(args.folder, cache, args.shared, args.teacher, print)
+    built = build(load_recipe(), args.folder, cache, args.shared, args.teacher, print)
     for rule in built.recipe.rules:
         count = built.caught[rule.package, rule.pattern]
         print(f"{count:5d}  {rule.package}: {rule.pattern} -> {rule.label}")

@@ -1,4 +1,4 @@
-"""`aac-distill corpus build`: from the recipe to a folder of checked clips; goes on where it was."""
+"""`aac-distill corpus build`: from the recipe to a folder of checked clips; resumable."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from distill.recipe.choosing import Candidate, capped, with_splits, without_dupl
 from distill.recipe.clips import Job, clip_path, make_clips, read_print
 from distill.recipe.debian import need_apt
 from distill.recipe.fingerprint import near_duplicates
-from distill.recipe.instruments import BANK, Synth
+from distill.recipe.instruments import Synth
 from distill.recipe.sources import OWN, Recording, gather
-from distill.recipe.tables import Instrument, Recipe, load_recipe
+from distill.recipe.tables import BANK, Instrument, Recipe
 
 COLUMNS = (
     "path", "label", "kind", "duration_s", "source", "version", "source_path",
@@ -41,14 +41,18 @@ class Built:
 
 
 def build(
-    out: Path, cache: Path, shared: Path | None, teacher: Path | None, say: Callable[[str], None]
+    recipe: Recipe,
+    out: Path,
+    cache: Path,
+    shared: Path | None,
+    teacher: Path | None,
+    say: Callable[[str], None],
 ) -> Built:
-    """Build the open corpus in `out`; packages are kept in `cache`.
+    """Build the corpus of `recipe` in `out`; packages are kept in `cache`.
 
-    Raises: CorpusError without apt, without network, or if the recipe contradicts itself.
+    Raises: CorpusError without apt, without network, or if a folder cannot be written.
     """
     need_apt()
-    recipe = load_recipe()
     try:
         (out / "work").mkdir(parents=True, exist_ok=True)
         cache.mkdir(parents=True, exist_ok=True)
@@ -73,7 +77,7 @@ def build(
 
 
 def write_table(clips: list[Candidate], recipe: Recipe, out: Path) -> None:
-    """`clips.csv`, the index of the corpus; written beside the old one and then put in its place."""
+    """`clips.csv`, the index of the corpus; the old one stays until the new one is whole."""
     part = out / "clips.csv.part"
     with open(part, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
@@ -92,7 +96,8 @@ def _cut(
     recordings: list[Recording], recipe: Recipe, out: Path, cache: Path
 ) -> tuple[list[Candidate], Counter[str]]:
     presets = {f"{i.bank}:{i.program}:{i.style}": i for i in recipe.instruments}
-    synth = Synth(cache, "") if presets else None
+    bank = {p.package: p.version for p in recipe.packages}.get(BANK)
+    synth = Synth(cache, bank) if bank else None
     jobs = [_job(r, out, presets, synth) for r in recordings]
     candidates: list[Candidate] = []
     faults: Counter[str] = Counter()

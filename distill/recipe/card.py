@@ -82,7 +82,9 @@ def _sources(built: Built) -> list[str]:
     groups = defaultdict(list)
     for clip in built.clips:
         r = clip.recording
-        groups[r.source, r.version, r.licence, "test" if r.split == "test" else "train, val"].append(r)
+        groups[
+            r.source, r.version, r.licence, "test" if r.split == "test" else "train, val"
+        ].append(r)
     return [
         f"| {' | '.join(key)} | {len(rs)} | {len({r.label for r in rs})} |"
         for key, rs in sorted(groups.items())

@@ -14,7 +14,7 @@ import soundfile
 
 from distill.recipe.cutting import RATE, Excerpt, cut, fault
 from distill.recipe.fingerprint import Bits, fingerprint
-from distill.recipe.instruments import BANK, Synth, phrase
+from distill.recipe.instruments import Synth, phrase
 from distill.recipe.sources import OWN, Recording
 from distill.recipe.synthetic import synthesise
 from distill.recipe.tables import Instrument
@@ -91,7 +91,8 @@ def _read(job: Job) -> list[Excerpt]:
         return cut(read_clip(recording.file, RATE))
     if recording.source == OWN:
         return cut(synthesise(recording.label, recording.number))
-    assert job.synth is not None and job.instrument is not None
+    assert job.synth is not None
+    assert job.instrument is not None
     return cut(job.synth.play(phrase(job.instrument, recording.number)))[:1]
 
 

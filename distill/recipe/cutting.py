@@ -37,14 +37,10 @@ def cut(audio: Floats) -> list[Excerpt]:
     size = int(LONGEST_S * RATE)
     if last - first <= size:
         return [Excerpt(first / RATE, audio[first:last])]
-    count = min(MOST_EXCERPTS, -(-(last - first) // size))
+    # As many as do not overlap: where they did they would repeat each other.
+    count = min(MOST_EXCERPTS, (last - first) // size)
     starts = np.linspace(first, last - size, count).astype(int)
-    # Neighbours must not overlap: they would be near-duplicates.
-    kept = [int(starts[0])]
-    for start in starts[1:]:
-        if start - kept[-1] >= size:
-            kept.append(int(start))
-    return [Excerpt(start / RATE, audio[start : start + size]) for start in kept]
+    return [Excerpt(float(start / RATE), audio[start : start + size]) for start in starts]
 
 
 def fault(audio: Floats) -> str:

@@ -62,7 +62,7 @@ def near_duplicates(prints: list[Bits]) -> list[tuple[int, int]]:
 
 
 def _differing(one: Bits, two: Bits, shift: int) -> float:
-    """Share of differing bits where `two`, moved by `shift` frames, lies over `one`; 1 if barely."""
+    """Share of differing bits where `two`, moved by `shift`, is over `one`; 1 if it barely is."""
     start, end = max(0, shift), min(len(one), len(two) + shift)
     if end - start < OVERLAP * min(len(one), len(two)):
         return 1.0

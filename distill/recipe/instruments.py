@@ -14,12 +14,11 @@ import soxr
 from distill.corpus import CorpusError
 from distill.recipe.cutting import RATE
 from distill.recipe.debian import unpack, unpack_program
-from distill.recipe.tables import Instrument
+from distill.recipe.tables import BANK, Instrument
 from edge.features import Floats
 
-BANK = "fluid-soundfont-gm"
 BANK_FILE = "usr/share/sounds/sf2/FluidR3_GM.sf2"
-PHRASES = 12  # clips of each preset
+PHRASES = 60  # clips of each preset
 PHRASE_S = 6.0
 MINOR, MAJOR = (0, 3, 7, 12), (0, 4, 7, 12)
 SCALE = (0, 2, 4, 5, 7, 9, 11, 12)
@@ -49,7 +48,17 @@ class Synth:
         with TemporaryDirectory() as folder:
             score, sound = Path(folder, "score.mid"), Path(folder, "sound.wav")
             score.write_bytes(midi)
-            command = [str(self._program), "-ni", "-q", "-g", "0.6", "-r", "44100", "-F", str(sound)]
+            command = [
+                str(self._program),
+                "-ni",
+                "-q",
+                "-g",
+                "0.6",
+                "-r",
+                "44100",
+                "-F",
+                str(sound),
+            ]
             done = subprocess.run(
                 [*command, str(self._bank), str(score)],
                 env=self._env, capture_output=True, text=True, check=False,

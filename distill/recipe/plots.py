@@ -12,7 +12,7 @@ from distill.recipe.build import Built
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402  (the backend comes first)
+from matplotlib import pyplot as plt
 
 COLOURS = {"train": "#4477aa", "val": "#66ccee", "test": "#ee6677"}
 
@@ -46,7 +46,9 @@ def plot(built: Built, path: Path) -> None:
         color=["#ee6677" if heard.share < ENOUGH else "#228833" for _, heard in ranked],
     )
     agree.axvline(ENOUGH, color="black", linewidth=0.8)
-    agree.set(xlim=(0, 1), xlabel="share", title="A compatible class among the teacher's first five")
+    agree.set(
+        xlim=(0, 1), xlabel="share", title="A compatible class among the teacher's first five"
+    )
     agree.tick_params(axis="y", labelsize=5)
     agree.margins(y=0.005)
     fig.savefig(path, dpi=110)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from pathlib import Path
 from distill.corpus import read_clips
 from distill.recipe import instruments, synthetic
 from distill.recipe.debian import unpack
-from distill.recipe.tables import AUDIO, Recipe
+from distill.recipe.tables import AUDIO, BANK, Recipe
 
 OWN = "aac-stream"  # the source of what the build makes itself
+MOST_FILES = 300
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,24 @@ def gather(
         return found
 
     with ThreadPoolExecutor(4) as pool:
-        recordings = [r for found in pool.map(fetch, range(len(recipe.packages))) for r in found]
+        found = [r for rs in pool.map(fetch, range(len(recipe.packages))) for r in rs]
+    recordings = _some(found)
     recordings += _made(recipe)
     if shared is not None:
         recordings += _shared(recipe, shared)
     return recordings, caught
+
+
+def _some(recordings: list[Recording]) -> list[Recording]:
+    """At most `MOST_FILES` of each label and source: thousands of spoken words need not be cut."""
+    groups: dict[tuple[str, str], list[Recording]] = defaultdict(list)
+    for recording in recordings:
+        groups[recording.label, recording.source].append(recording)
+    return [
+        recording
+        for group in groups.values()
+        for recording in group[:: -(-len(group) // MOST_FILES)]
+    ]
 
 
 def _made(recipe: Recipe) -> Iterator[Recording]:
@@ -77,12 +91,11 @@ def _made(recipe: Recipe) -> Iterator[Recording]:
             for number in range(synthetic.COUNT):
                 name = f"synthetic/{label.name}"
                 yield Recording(label.name, OWN, "1", name, "Apache-2.0", "", None, number)
+    bank = {p.package: p.version for p in recipe.packages}.get(BANK, "")
     for instrument in recipe.instruments:
         preset = f"{instrument.bank}:{instrument.program}:{instrument.style}"
         for number in range(instruments.PHRASES):
-            yield Recording(
-                instrument.label, instruments.BANK, "", preset, "MIT", "", None, number
-            )
+            yield Recording(instrument.label, BANK, bank, preset, "MIT", "", None, number)
 
 
 def _shared(recipe: Recipe, folder: Path) -> Iterator[Recording]:
@@ -90,6 +103,4 @@ def _shared(recipe: Recipe, folder: Path) -> Iterator[Recording]:
         label = recipe.shared_label(clip.label)
         if label:
             inside = clip.path.relative_to(folder).as_posix()
-            yield Recording(
-                label, clip.source, "", inside, clip.licence, clip.split, clip.path
-            )
+            yield Recording(label, clip.source, "", inside, clip.licence, clip.split, clip.path)

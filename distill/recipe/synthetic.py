@@ -10,7 +10,7 @@ from distill.recipe.cutting import RATE
 from distill.scenes import NOISES, shaped_noise
 from edge.features import Floats
 
-COUNT = 40  # clips of each
+COUNT = 100  # clips of each
 SECONDS = 10.0
 
 
@@ -22,7 +22,7 @@ def _noise(exponent: float) -> Callable[[np.random.Generator], Floats]:
 
 
 def _time() -> Floats:
-    return np.arange(int(SECONDS * RATE), dtype=np.float32) / RATE
+    return np.arange(int(SECONDS * RATE), dtype=np.float32) / np.float32(RATE)
 
 
 def _hum(rng: np.random.Generator) -> Floats:

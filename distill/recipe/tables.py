@@ -13,6 +13,7 @@ import yaml
 from distill.corpus import CorpusError
 
 HERE = Path(__file__).parent
+BANK = "fluid-soundfont-gm"  # the package that the instruments are in
 KINDS = ("event", "ambience", "speech", "music")
 OUT = "-"  # the label of rules that leave files out
 AUDIO = (".wav", ".ogg", ".oga", ".mp3", ".flac", ".au", ".aiff", ".aif", ".opus")
@@ -102,6 +103,8 @@ def load_recipe(folder: Path = HERE) -> Recipe:
             raise CorpusError(f"rules.csv: {rule.package!r} is not in packages.csv")
         if rule.takes and rule.label not in recipe.labels:
             raise CorpusError(f"rules.csv: {rule.pattern}: {rule.label!r} is not in labels.yaml")
+    if recipe.instruments and BANK not in packages:
+        raise CorpusError(f"instruments.csv: needs {BANK!r} in packages.csv")
     for instrument in recipe.instruments:
         if instrument.label not in recipe.labels:
             raise CorpusError(f"instruments.csv: {instrument.label!r} is not in labels.yaml")
@@ -112,7 +115,9 @@ def _label(name: str, entry: dict[str, Any]) -> Label:
     odd = set(entry) - {field.name for field in fields(Label)}
     if odd or entry.get("kind") not in KINDS:
         raise CorpusError(f"labels.yaml: {name!r}: unknown {', '.join(sorted(odd)) or 'kind'}")
-    lists = {key: tuple(entry[key]) for key in ("audioset", "shared") if key in entry}
+    lists: dict[str, Any] = {
+        key: tuple(entry[key]) for key in ("audioset", "shared") if key in entry
+    }
     return Label(name, **{**entry, **lists})
 
 
@@ -121,10 +126,11 @@ def _rows(path: Path, kind: type[Any]) -> list[Any]:
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     numbers = {field.name for field in fields(kind) if field.type == "int"}
-    try:
-        return [
-            kind(**{key: int(value) if key in numbers else value for key, value in row.items()})
-            for row in rows
-        ]
-    except (TypeError, ValueError) as error:
-        raise CorpusError(f"{path.name}: {error}") from None
+    out = []
+    for row in rows:
+        try:
+            values: dict[str, Any] = dict(row)
+            out.append(kind(**{k: int(v) if k in numbers else v for k, v in values.items()}))
+        except (TypeError, ValueError):
+            raise CorpusError(f"{path.name}: not a row of this table: {[*row.values()]}") from None
+    return out
