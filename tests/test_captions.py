@@ -1,0 +1,240 @@
+"""Captions: English, truth, and reading them back."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+
+import pytest
+
+from distill.captions import (
+    COUNTS,
+    DISTANCES,
+    MANY,
+    MOST_WORDS,
+    Wordings,
+    follows,
+    load_wordings,
+    together,
+    write,
+)
+from distill.english import Wording, ing_form, parse_wording, third_person
+from distill.readback import Named, Reader, vocabulary
+from distill.recipe.tables import load_recipe
+from distill.sample_captions import sample_page
+from distill.truth import Event, Truth
+from tests.helpers import ROOT
+
+WORDINGS = load_wordings()
+READER = Reader(WORDINGS)
+
+
+# --- English
+
+
+@pytest.mark.parametrize(
+    ("verb", "third", "ing"),
+    [
+        ("bark", "barks", "barking"),
+        ("cry", "cries", "crying"),
+        ("play", "plays", "playing"),
+        ("pass", "passes", "passing"),
+        ("buzz", "buzzes", "buzzing"),
+        ("crash", "crashes", "crashing"),
+        ("go", "goes", "going"),
+        ("chime", "chimes", "chiming"),
+        ("hum", "hums", "humming"),
+        ("run", "runs", "running"),
+        ("ring", "rings", "ringing"),
+        ("blow", "blows", "blowing"),
+        ("speak", "speaks", "speaking"),
+        ("open", "opens", "opening"),
+        ("trumpet", "trumpets", "trumpeting"),
+        ("whir", "whirs", "whirring"),
+        ("squeal", "squeals", "squealing"),
+        ("fly", "flies", "flying"),
+    ],
+)
+def test_verbs_are_inflected_as_english_does(verb: str, third: str, ing: str) -> None:
+    assert third_person(verb) == third
+    assert ing_form(verb) == ing
+
+
+IRREGULAR_PLURALS = {"people", "children", "geese", "wolves", "hooves", "cattle", "timpani"}
+SINGULAR_IN_S = {"glass"}
+SILENT_H = {"hour", "honest"}
+
+
+def faults(wording: Wording) -> list[str]:
+    """What a reader with a grammar book would mark; knows nothing of how forms are made."""
+    marks = []
+    continuous = wording.continuous().split()
+    auxiliary = next(i for i, word in enumerate(continuous) if word in ("is", "are"))
+    noun_phrase, simple = continuous[:auxiliary], wording.simple().split()
+    verb = simple[auxiliary]
+    head = re.split(r" (?:of|on|in|with|from) ", " ".join(noun_phrase))[0].split()[-1]
+    plural = head in IRREGULAR_PLURALS or (
+        head.endswith("s") and not head.endswith("ss") and head not in SINGULAR_IN_S
+    )
+    article = noun_phrase[0] in ("a", "an")
+    if plural and article:
+        marks.append("article before a plural")
+    if (continuous[auxiliary] == "are") != plural:
+        marks.append("is or are")
+    ends_in_s = verb.endswith("s") and not verb.endswith("ss")
+    if ends_in_s == plural:
+        marks.append("number of the verb")
+    if not continuous[auxiliary + 1].endswith("ing"):
+        marks.append("no participle")
+    for text in (simple, continuous, wording.gerund().split()):
+        for word, following in itertools.pairwise(text):
+            vowel = following[0] in "aeiou" and not following.startswith(("uni", "use", "eu"))
+            if word in ("a", "an") and (word == "an") != (vowel or following in SILENT_H):
+                marks.append(f"{word} {following}")
+            if word == following:
+                marks.append(f"{word} twice")
+        if not all(re.fullmatch(r"[a-z]+(-[a-z]+)?", word) for word in text):
+            marks.append("odd letters")
+    return marks
+
+
+def test_every_label_in_every_form_is_english() -> None:
+    marked = {
+        entry.simple(): faults(entry)
+        for entries in WORDINGS.labels.values()
+        for entry in entries
+        if faults(entry)
+    }
+    assert marked == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["a owl / hoot", "dogs / bark", "a dogs* / bark", "an unicorn / sing", "a a dog / bark"]
+)
+def test_the_checker_can_fail(text: str) -> None:
+    assert faults(parse_wording(text))
+
+
+# --- the table
+
+
+def test_every_label_has_its_words_and_shares_none() -> None:
+    recipe = load_recipe()
+    assert set(WORDINGS.labels) == set(recipe.labels)
+    assert WORDINGS.countable <= set(WORDINGS.labels)
+    for label, entries in WORDINGS.labels.items():
+        assert len(entries) >= 2, label
+        for entry in entries:
+            for form in (entry.simple(), entry.continuous(), entry.gerund()):
+                named = READER.labels(form)
+                assert len(named) == 1, form
+                assert label in named[0]
+                alike = any(named[0] <= group for group in WORDINGS.alike)
+                assert len(named[0]) == 1 or alike, (form, named)
+
+
+def test_the_vocabulary_is_of_the_size_that_a_small_decoder_wants() -> None:
+    assert 600 <= len(vocabulary(WORDINGS)) <= 1500
+
+
+# --- truth
+
+
+def truth(rng: random.Random) -> Truth:
+    """A scene of up to four events, each heard up to four times."""
+    labels = rng.sample(sorted(WORDINGS.labels), 5)
+    events = []
+    for label in labels[: rng.choice([1, 1, 2, 2, 3, 4])]:
+        at, times = rng.uniform(0.0, 6.0), []
+        for _ in range(rng.choice([1, 1, 2, 3, 4])):
+            length = rng.uniform(0.2, 3.0)
+            times.append((at, at + length))
+            at += length + rng.uniform(0.4, 1.5)
+        near = rng.choice(["", "", "near", "far"])
+        events.append(Event(label, tuple(times), rng.uniform(-20.0, 0.0), near))
+    events.sort(key=lambda event: event.start_s)
+    return Truth(10.0, tuple(events), labels[4] if rng.random() < 0.4 else "")
+
+
+def scenes(count: int, wordings: Wordings = WORDINGS) -> list[tuple[Truth, str]]:
+    rng, out, long = random.Random(0), [], 0
+    while len(out) < count:
+        scene = truth(rng)
+        try:
+            out.append((scene, write(scene, wordings, rng)))
+        except ValueError:  # at times four long ones over a long ambience do not fit
+            long += 1
+    assert long < 0.01 * count
+    return out
+
+
+def test_the_labels_of_5000_random_scenes_are_read_back() -> None:
+    for scene, caption in scenes(5000):
+        said = READER.labels(caption)
+        meant = [e.label for e in scene.events] + ([scene.ambience] if scene.ambience else [])
+        assert len(caption.split()) <= MOST_WORDS
+        assert len(said) == len(meant), caption
+        left = list(said)
+        for label in meant:
+            match = next((labels for labels in left if label in labels), None)
+            assert match is not None, (caption, label)
+            left.remove(match)
+
+
+def test_order_overlap_counts_and_distance_are_said_only_when_they_are_true() -> None:
+    told = set()
+    for scene, caption in scenes(3000):
+        clauses = READER.read(caption)
+        events = {e.label: e for e in scene.events}
+
+        def event(clause: Named, events: dict[str, Event] = events) -> Event | None:
+            return next((events[label] for label in clause.labels if label in events), None)
+
+        for before, after in itertools.pairwise(clauses):
+            one, two = event(before), event(after)
+            told.add(after.link)
+            if one is None or two is None:
+                continue  # an ambience sounds all along
+            if after.link in ("then", "before", "followed by"):
+                assert follows(one, two), caption
+            elif after.link in ("while", "as"):
+                assert together(one, two), caption
+        for clause in clauses:
+            heard = event(clause)
+            told.add(clause.told)
+            if clause.told in (*COUNTS.values(), MANY):
+                assert heard is not None
+                assert heard.label in WORDINGS.countable
+                assert COUNTS.get(len(heard.times_s), MANY) == clause.told
+            elif clause.told in DISTANCES.values():
+                assert heard is not None
+                assert DISTANCES[heard.distance] == clause.told
+            elif clause.told == "in the background":
+                assert scene.ambience in clause.labels
+    assert told >= {"then", "before", "followed by", "while", "as", "and", "with"}
+    assert told >= {"twice", "three times", "several times", "nearby", "in the distance"}
+    assert told >= {"faintly", "loudly"}
+
+
+def test_a_quiet_scene_is_called_so_and_names_nothing() -> None:
+    rng = random.Random(0)
+    said = {write(Truth(5.0, ()), WORDINGS, rng) for _ in range(50)}
+    assert said == set(WORDINGS.quiet)
+    assert all(READER.read(caption) == [] for caption in said)
+
+
+def test_words_of_no_wording_name_nothing() -> None:
+    read = READER.labels("a dog barks while a unicorn sings then rain falls")
+    assert [sorted(labels) for labels in read] == [["Bark"], [], ["Rain", "Rain on surface"]]
+    assert READER.labels("a dog barks at night") == [frozenset()]
+    assert READER.labels("a dog") == [frozenset()]
+
+
+def test_a_caption_is_the_same_for_the_same_seed() -> None:
+    assert scenes(50) == scenes(50)
+
+
+def test_the_committed_sample_is_what_the_grammar_writes() -> None:
+    """After a change: python -m distill.sample_captions > docs/captions.md."""
+    assert (ROOT / "docs" / "captions.md").read_text(encoding="utf-8") == sample_page()
