@@ -11,7 +11,7 @@ def third_person(verb: str) -> str:
     """The form after a singular subject: bark -> barks, cry -> cries, pass -> passes."""
     if verb.endswith("y") and verb[-2] not in VOWELS:
         return verb[:-1] + "ies"
-    if verb.endswith(("s", "x", "z", "ch", "sh", "o")):
+    if verb.endswith(("s", "x", "z", "ch", "sh")) or (verb[-1] == "o" and verb[-2] not in VOWELS):
         return verb + "es"
     return verb + "s"
 

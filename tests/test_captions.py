@@ -43,6 +43,7 @@ READER = Reader(WORDINGS)
         ("buzz", "buzzes", "buzzing"),
         ("crash", "crashes", "crashing"),
         ("go", "goes", "going"),
+        ("moo", "moos", "mooing"),
         ("chime", "chimes", "chiming"),
         ("hum", "hums", "humming"),
         ("run", "runs", "running"),
@@ -189,7 +190,8 @@ def test_order_overlap_counts_and_distance_are_said_only_when_they_are_true() ->
         events = {e.label: e for e in scene.events}
 
         def event(clause: Named, events: dict[str, Event] = events) -> Event | None:
-            return next((events[label] for label in clause.labels if label in events), None)
+            found = [events[label] for label in clause.labels if label in events]
+            return found[0] if len(found) == 1 else None  # two that sound alike: not known which
 
         for before, after in itertools.pairwise(clauses):
             one, two = event(before), event(after)
@@ -203,15 +205,15 @@ def test_order_overlap_counts_and_distance_are_said_only_when_they_are_true() ->
         for clause in clauses:
             heard = event(clause)
             told.add(clause.told)
-            if clause.told in (*COUNTS.values(), MANY):
-                assert heard is not None
+            if clause.told == "in the background":
+                assert scene.ambience in clause.labels
+            elif heard is None:
+                assert clause.told == "" or len(clause.labels) > 1, caption
+            elif clause.told in (*COUNTS.values(), MANY):
                 assert heard.label in WORDINGS.countable
                 assert COUNTS.get(len(heard.times_s), MANY) == clause.told
             elif clause.told in DISTANCES.values():
-                assert heard is not None
                 assert DISTANCES[heard.distance] == clause.told
-            elif clause.told == "in the background":
-                assert scene.ambience in clause.labels
     assert told >= {"then", "before", "followed by", "while", "as", "and", "with"}
     assert told >= {"twice", "three times", "several times", "nearby", "in the distance"}
     assert told >= {"faintly", "loudly"}
