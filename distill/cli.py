@@ -26,6 +26,12 @@ def parser() -> argparse.ArgumentParser:
     )
     b.add_argument("--shared", type=Path, help="folder with the shared corpus, to take that too")
     b.add_argument("--teacher", type=Path, help="folder with the AudioSet tagger, to check labels")
+    s = commands.add_parser("scenes", help="write simulated scenes with captions and times")
+    s.add_argument("folder", type=Path, help="where the WAV files and scenes.jsonl go")
+    s.add_argument("--corpus", type=Path, required=True, help="an open corpus that was built")
+    s.add_argument("--count", type=int, default=100, help="scenes (100)")
+    s.add_argument("--seconds", type=float, default=10.0, help="length of each (10)")
+    s.add_argument("--seed", type=int, default=1, help="another seed makes other scenes (1)")
     t = commands.add_parser("train", help="train a student; goes on from its last checkpoint")
     t.add_argument("config", type=Path, help="the experiment, for example distill/first.yaml")
     t.add_argument("--corpus", type=Path, required=True, help="folder with clips.csv")
@@ -57,6 +63,13 @@ def _corpus(args: argparse.Namespace) -> None:
     plot(built, args.folder / "plots.png")
     labels = len({clip.recording.label for clip in built.clips})
     print(f"wrote {len(built.clips)} clips of {labels} labels, card.md and plots.png")
+
+
+def _scenes(args: argparse.Namespace) -> None:
+    from distill.export_scenes import export_scenes
+
+    export_scenes(args.corpus, args.folder, args.count, args.seconds, args.seed)
+    print(f"wrote {args.count} scenes to {args.folder}")
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -92,11 +105,14 @@ def _evaluate(args: argparse.Namespace) -> None:
     print(table(results, {clip.label for clip in clips if clip.split == "train"}))
 
 
+COMMANDS = {"corpus": _corpus, "scenes": _scenes, "train": _train, "evaluate": _evaluate}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     args = parser().parse_args(argv)
     try:
-        {"corpus": _corpus, "train": _train, "evaluate": _evaluate}[args.command](args)
+        COMMANDS[args.command](args)
     except ImportError as error:
         print(f"aac-distill: {error}; type: pip install 'aac-stream[train]'", file=sys.stderr)
         return 2

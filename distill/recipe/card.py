@@ -110,8 +110,23 @@ def _weaknesses(built: Built, labels: Counter[str]) -> list[str]:
     return [
         f"- Labels with fewer than {FEW} clips ({len(thin)}): {', '.join(thin) or 'none'}.",
         f"- Labels from one source alone ({len(alone)}): {', '.join(alone) or 'none'}.",
+        f"- Labels of which one source has more than half of the training clips, though there is "
+        f"another: {', '.join(_lopsided(built)) or 'none'}.",
         f"- Labels of the table without a clip ({len(absent)}): {', '.join(absent) or 'none'}.",
         f"- Labels with an agreement below {ENOUGH:.0%} ({len(doubted)}): "
         f"{', '.join(doubted) or 'none'}.",
         "- Instruments are rendered from one sound bank; effects of games are often studio-clean.",
+    ]
+
+
+def _lopsided(built: Built) -> list[str]:
+    """Labels of several sources of which one has more than half of the clips to train on."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for clip in built.clips:
+        if clip.recording.split != "test":
+            counts[clip.recording.label][clip.recording.source] += 1
+    return [
+        label
+        for label, sources in sorted(counts.items())
+        if len(sources) > 1 and 2 * max(sources.values()) > sum(sources.values())
     ]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 
 from distill.recipe.clips import Piece
 from distill.recipe.sources import Recording
 
 MOST = 250  # clips of a label
+TEST_MOST = 50  # of them in test
 # A source that stands almost alone is not cut down to the few clips of another.
-LEAST = 30
+LEAST = 60
 VAL_SHARE = 0.1  # of the recordings that may be trained on
 
 
@@ -72,19 +73,17 @@ def without_duplicates(
 
 
 def capped(candidates: list[Candidate]) -> list[Candidate]:
-    """At most `MOST` clips of each label and split group, fairly from its sources and recordings.
-
-    The test set is capped by itself: it must not take the place of training clips.
-    """
+    """At most `MOST` clips of each label, fairly from its sources and recordings."""
     groups: dict[tuple[str, bool], list[int]] = defaultdict(list)
     for i, c in enumerate(candidates):
         groups[c.recording.label, c.recording.split == "test"].append(i)
+    tests = Counter(c.recording.label for c in candidates if c.recording.split == "test")
     kept: list[int] = []
-    for (_, test), members in groups.items():
+    for (label, test), members in groups.items():
         by_source: dict[str, list[int]] = defaultdict(list)
         for i in members:
             by_source[candidates[i].recording.source].append(i)
-        most = MOST // 5 if test else MOST
+        most = TEST_MOST if test else MOST - min(TEST_MOST, tests[label])
         for source, own in by_source.items():
             rest = len(members) - len(own)
             limit = max(rest, LEAST) if len(by_source) > 1 else most

@@ -1,0 +1,69 @@
+"""What of a sound can be heard in a mixture, and when."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge.features import Floats
+
+BLOCK_S = 0.02
+BANDS = 24
+LOUD_SHARE = 0.2  # the loudest blocks, which make up the level of a sound
+# A block is heard if in some band it stands out by so much: below that, it is masked.
+MARGIN_DB = -3.0
+FLOOR_DB = -35.0  # re the sound's own loud parts: its decay is silence from here on
+BRIDGE_S = 0.3  # pauses within one sound
+SHORTEST_S = 0.06
+HEARD_SHARE = 0.3  # of a sound's own time that must be heard, or it is not there
+
+
+def level_db(audio: Floats, rate: int = 32_000) -> float:
+    """Level of the loud parts of `audio`, in dB re an RMS of 1."""
+    size = int(BLOCK_S * rate)
+    power = np.sort((audio[: len(audio) // size * size].reshape(-1, size) ** 2).mean(axis=1))
+    loud = power[-max(1, int(LOUD_SHARE * np.count_nonzero(power > 1e-12))) :]
+    return float(10.0 * np.log10(loud.mean() + 1e-12))
+
+
+def audible_times(own: Floats, other: Floats) -> tuple[tuple[float, float], ...]:
+    """Start and end, in seconds, of each time that a sound is heard over others.
+
+    Both as `band_power` gives them. None if most of it is masked. Pauses shorter than `BRIDGE_S`
+    are bridged.
+    """
+    total = own.sum(axis=1)
+    loud = np.sort(total)[-max(1, int(LOUD_SHARE * np.count_nonzero(total > 1e-12))) :].mean()
+    sounds = total > loud * 10.0 ** (FLOOR_DB / 10.0)
+    # Only bands that carry the sound: elsewhere a whisper of leakage would count.
+    carries = own > 0.02 * total[:, None]
+    clear = (carries & (own > other * 10.0 ** (MARGIN_DB / 10.0))).any(axis=1)
+    heard = sounds & clear
+    if not sounds.any() or heard.sum() < HEARD_SHARE * sounds.sum():
+        return ()
+    spans = _bridged(heard)
+    return tuple(
+        (round(start * BLOCK_S, 2), round(end * BLOCK_S, 2))
+        for start, end in spans
+        if (end - start) * BLOCK_S >= SHORTEST_S
+    )
+
+
+def _bridged(heard: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of blocks, joined over short pauses."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], heard.astype(np.int8), [0]])))
+    spans: list[tuple[int, int]] = []
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if spans and (start - spans[-1][1]) * BLOCK_S < BRIDGE_S:
+            spans[-1] = (spans[-1][0], int(end))
+        else:
+            spans.append((int(start), int(end)))
+    return spans
+
+
+def band_power(audio: Floats, rate: int) -> Floats:
+    """Power in logarithmic bands from 80 Hz up; shape = (blocks, `BANDS`)."""
+    size = int(BLOCK_S * rate)
+    blocks = audio[: len(audio) // size * size].reshape(-1, size)
+    power = np.abs(np.fft.rfft(blocks, axis=1)) ** 2
+    edges = np.unique(np.geomspace(80.0, rate / 2, BANDS + 1) * size / rate // 1).astype(int)
+    return np.asarray(np.add.reduceat(power, edges[:-1], axis=1), np.float32)
