@@ -119,4 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AacStreamError as error:
         print(f"aac-distill: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("aac-distill: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
     return 0

@@ -30,6 +30,7 @@ from distill.recipe.plots import plot
 from distill.recipe.sources import Recording
 from distill.recipe.synthetic import MAKERS, synthesise
 from distill.recipe.tables import Instrument, load_recipe
+from tests.helpers import ROOT
 
 RNG = np.random.default_rng(0)
 
@@ -78,7 +79,7 @@ def test_the_first_rule_that_matches_decides() -> None:
 
 def test_a_table_that_contradicts_another_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "recipe"
-    shutil.copytree(Path("distill/recipe"), folder)
+    shutil.copytree(ROOT / "distill" / "recipe", folder)
     with open(folder / "rules.csv", "a", encoding="utf-8") as file:
         file.write("scratch,*/x.wav,Unicorn,\n")
     with pytest.raises(CorpusError, match=r"'Unicorn' is not in labels\.yaml"):
@@ -255,6 +256,20 @@ def test_a_small_corpus_is_built_from_packages_and_a_second_build_goes_on(tmp_pa
     build(recipe, out, cache, None, None, lambda _: None)
     assert (out / "clips.csv").read_bytes() == first
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.ogg")} == times
+
+
+def test_a_missing_teacher_or_corpus_is_named_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if shutil.which("apt-get") is None:
+        pytest.skip("needs apt-get, as the build does")
+    for option in ("--teacher", "--shared"):
+        out = tmp_path / "out"
+        assert main(["corpus", "build", str(out), option, str(tmp_path / "none")]) == 2
+        error = capsys.readouterr().err
+        assert str(tmp_path / "none") in error
+        assert error.count("\n") == 1
+        assert not out.exists()
 
 
 def test_without_apt_one_line_says_so(

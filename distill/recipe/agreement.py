@@ -15,7 +15,7 @@ from distill.recipe.choosing import Candidate
 from distill.recipe.clips import clip_path
 from distill.recipe.cutting import RATE
 from distill.recipe.tables import Recipe
-from distill.teacher import load_classes, load_tagger
+from distill.teacher import Tagger
 from edge.clip import read_clip
 from edge.features import Floats
 
@@ -40,7 +40,11 @@ class Agreement:
 
 
 def tag(
-    clips: list[Candidate], out: Path, teacher: Path, progress: Callable[[int], object]
+    clips: list[Candidate],
+    out: Path,
+    tagger: Tagger,
+    classes: list[str],
+    progress: Callable[[int], object],
 ) -> dict[str, list[str]]:
     """The teacher's first `FIRST` tags of each clip, by id; what an earlier run tagged is kept."""
     store = out / "work" / "tags.json"
@@ -49,7 +53,6 @@ def tag(
         known = json.loads(store.read_text(encoding="utf-8"))
     todo = [c.piece for c in clips if c.piece.id not in known]
     progress(len(clips) - len(todo))
-    tagger, classes = load_tagger(teacher), load_classes(teacher)
     for start in range(0, len(todo), BATCH):
         batch = todo[start : start + BATCH]
         audio = np.stack([_window(read_clip(clip_path(out, piece), RATE)) for piece in batch])

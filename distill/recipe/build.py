@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from distill.corpus import CorpusError
+from distill.corpus import CorpusError, read_clips
 from distill.recipe.agreement import Agreement, agreement, tag
 from distill.recipe.choosing import Candidate, capped, with_splits, without_duplicates
 from distill.recipe.clips import Job, clip_path, make_clips, read_print
@@ -20,6 +20,7 @@ from distill.recipe.fingerprint import near_duplicates
 from distill.recipe.instruments import Synth
 from distill.recipe.sources import OWN, Recording, gather
 from distill.recipe.tables import BANK, Instrument, Recipe
+from distill.teacher import load_classes, load_tagger
 
 COLUMNS = (
     "path", "label", "kind", "duration_s", "source", "version", "source_path",
@@ -53,6 +54,10 @@ def build(
     Raises: CorpusError without apt, without network, or if a folder cannot be written.
     """
     need_apt()
+    # What cannot work should fail now, not after the downloads.
+    tagger = None if teacher is None else (load_tagger(teacher), load_classes(teacher))
+    if shared is not None:
+        read_clips(shared)
     try:
         (out / "work").mkdir(parents=True, exist_ok=True)
         cache.mkdir(parents=True, exist_ok=True)
@@ -69,9 +74,9 @@ def build(
     single, duplicates = without_duplicates(candidates, near_duplicates(silent))
     clips = capped(single)
     heard: dict[str, Agreement] = {}
-    if teacher is not None:
+    if tagger is not None:
         with tqdm(total=len(clips), desc="tagging", unit="clip") as bar:
-            heard = agreement(clips, tag(clips, out, teacher, bar.update), recipe)
+            heard = agreement(clips, tag(clips, out, *tagger, bar.update), recipe)
     write_table(clips, recipe, out)
     return Built(recipe, clips, caught, faults, duplicates, len(single) - len(clips), heard)
 

@@ -88,7 +88,7 @@ def _make(job: Job) -> list[Piece]:
 def _read(job: Job) -> list[Excerpt]:
     recording = job.recording
     if recording.file is not None:
-        return cut(read_clip(recording.file, RATE))
+        return cut(read_clip(recording.file, RATE), recording.excerpts)
     if recording.source == OWN:
         return cut(synthesise(recording.label, recording.number))
     assert job.synth is not None

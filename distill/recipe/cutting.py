@@ -28,8 +28,8 @@ class Excerpt:
     audio: Floats  # mono at `RATE`
 
 
-def cut(audio: Floats) -> list[Excerpt]:
-    """The excerpts to take of `audio` (mono, `RATE`), in order.
+def cut(audio: Floats, most: int = MOST_EXCERPTS) -> list[Excerpt]:
+    """The excerpts to take of `audio` (mono, `RATE`), in order and at most `most`.
 
     A recording of up to 10 s is one clip, without the silence around it.
     """
@@ -38,7 +38,7 @@ def cut(audio: Floats) -> list[Excerpt]:
     if last - first <= size:
         return [Excerpt(first / RATE, audio[first:last])]
     # As many as do not overlap: where they did they would repeat each other.
-    count = min(MOST_EXCERPTS, (last - first) // size)
+    count = min(most, (last - first) // size)
     starts = np.linspace(first, last - size, count).astype(int)
     return [Excerpt(float(start / RATE), audio[start : start + size]) for start in starts]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distill.corpus import read_clips
 from distill.recipe import instruments, synthetic
+from distill.recipe.cutting import MOST_EXCERPTS
 from distill.recipe.debian import unpack
 from distill.recipe.tables import AUDIO, BANK, Recipe
 
@@ -29,6 +30,7 @@ class Recording:
     split: str  # "train", "val" or "test"; "" where the build may choose between train and val
     file: Path | None = None  # None: the build makes it
     number: int = 0  # of what the build makes
+    excerpts: int = MOST_EXCERPTS  # to take of it, if it is long
 
 
 def gather(
@@ -74,15 +76,19 @@ def gather(
 
 
 def _some(recordings: list[Recording]) -> list[Recording]:
-    """At most `MOST_FILES` of each label and source: thousands of spoken words need not be cut."""
+    """At most `MOST_FILES` of each label and source, and fewer excerpts where there are many files.
+
+    Thousands of spoken words and hours of music need not be cut for the few that can stay.
+    """
     groups: dict[tuple[str, str], list[Recording]] = defaultdict(list)
     for recording in recordings:
         groups[recording.label, recording.source].append(recording)
-    return [
-        recording
-        for group in groups.values()
-        for recording in group[:: -(-len(group) // MOST_FILES)]
-    ]
+    kept = []
+    for group in groups.values():
+        some = group[:: -(-len(group) // MOST_FILES)]
+        excerpts = min(MOST_EXCERPTS, -(-MOST_FILES // len(some)))
+        kept += [replace(recording, excerpts=excerpts) for recording in some]
+    return kept
 
 
 def _made(recipe: Recipe) -> Iterator[Recording]:
