@@ -1,4 +1,4 @@
-"""`aac-distill`: build a corpus, train a student, and say how well it names sounds."""
+"""`aac-distill`: build a corpus, prepare data, train students, and say how well they caption."""
 
 from __future__ import annotations
 
@@ -28,24 +28,51 @@ def parser() -> argparse.ArgumentParser:
     b.add_argument("--teacher", type=Path, help="folder with the AudioSet tagger, to check labels")
     s = commands.add_parser("scenes", help="write simulated scenes with captions and times")
     s.add_argument("folder", type=Path, help="where the WAV files and scenes.jsonl go")
-    s.add_argument("--corpus", type=Path, required=True, help="an open corpus that was built")
+    _corpus_option(s)
     s.add_argument("--count", type=int, default=100, help="scenes (100)")
     s.add_argument("--seconds", type=float, default=10.0, help="length of each (10)")
     s.add_argument("--seed", type=int, default=1, help="another seed makes other scenes (1)")
-    t = commands.add_parser("train", help="train a student; goes on from its last checkpoint")
-    t.add_argument("config", type=Path, help="the experiment, for example distill/first.yaml")
-    t.add_argument("--corpus", type=Path, required=True, help="folder with clips.csv")
-    t.add_argument("--teacher", type=Path, required=True, help="folder with the AudioSet tagger")
-    t.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
-    t.add_argument(
-        "--imagenet", type=Path, help="EfficientNet-Lite0 checkpoint that the encoder starts from"
+    r = commands.add_parser(
+        "prepare", help="make training data and the teacher; goes on where it was interrupted"
     )
-    e = commands.add_parser("evaluate", help="how often bundles name the held-back sounds")
+    r.add_argument("config", type=Path, help="for example distill/experiments/data.yaml")
+    _corpus_option(r)
+    r.add_argument("--teacher", type=Path, required=True, help="folder with the AudioSet tagger")
+    r.add_argument("--htsat-bart", type=Path, help="folder with a checkpoint that teaches instead")
+    r.add_argument(
+        "--recordings",
+        action="append",
+        default=[],
+        metavar="LAYOUT:FOLDER",
+        help="recordings of yours, too: clotho:, audiocaps:, csv: (captions.csv with path and "
+        "caption) or audio: (no captions); may be repeated",
+    )
+    r.add_argument("--strict", action="store_true", help="stop at the first recording that fails")
+    r.add_argument("--out", type=Path, required=True, help="folder for the data")
+    t = commands.add_parser("train", help="train a student; goes on from its last checkpoint")
+    t.add_argument("config", type=Path, help="for example distill/experiments/default.yaml")
+    t.add_argument("--data", type=Path, required=True, help="folder that prepare made")
+    t.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
+    t.add_argument("--imagenet", type=Path, help="checkpoint that the encoder starts from")
+    e = commands.add_parser("evaluate", help="how well bundles caption what was held back")
     e.add_argument("bundles", type=Path, nargs="*", help="bundles (default: the one that ships)")
-    e.add_argument("--corpus", type=Path, required=True, help="folder with clips.csv")
+    _corpus_option(e)
+    e.add_argument("--teacher", type=Path, help="folder with the AudioSet tagger, and")
+    e.add_argument("--data", type=Path, help="the data it was trained on: to evaluate it as well")
+    e.add_argument("--scenes", type=int, default=300, help="simulated scenes of each kind (300)")
     e.add_argument("--record", action="store_true", help="write the figures into the manifests")
-    e.add_argument("--verbose", action="store_true", help="print the caption of each clip")
+    e.add_argument("--verbose", action="store_true", help="print what was said of each item")
+    a = commands.add_parser("ablation", help="train a student with each set of losses; resumable")
+    a.add_argument("config", type=Path, help="for example distill/experiments/ablation.yaml")
+    a.add_argument("--data", type=Path, required=True, help="folder that prepare made")
+    _corpus_option(a)
+    a.add_argument("--out", type=Path, required=True, help="folder for checkpoints and results")
+    a.add_argument("--imagenet", type=Path, help="checkpoint that the encoders start from")
     return p
+
+
+def _corpus_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--corpus", type=Path, required=True, help="an open corpus that was built")
 
 
 def _corpus(args: argparse.Namespace) -> None:
@@ -72,40 +99,57 @@ def _scenes(args: argparse.Namespace) -> None:
     print(f"wrote {args.count} scenes to {args.folder}")
 
 
-def _train(args: argparse.Namespace) -> None:
-    from distill.train import read_config, train
+def _prepare(args: argparse.Namespace) -> None:
+    from distill.config import DataConfig, read_config
+    from distill.prepare import prepare
+    from distill.sources import read_recordings
 
-    config = read_config(args.config)
-    path = train(config, args.corpus, args.teacher, args.imagenet, args.out, print)
+    config = read_config(args.config, DataConfig)
+    recordings = []
+    for given in args.recordings:
+        found, faults = read_recordings(given, args.strict)
+        recordings.append(found)
+        for fault in faults:
+            print(f"left out: {fault}", file=sys.stderr)
+        print(f"{given}: {len(found.items)} recordings, {len(faults)} left out")
+    prepare(
+        config, args.corpus, args.teacher, args.htsat_bart, recordings, args.out, args.strict, print
+    )
+    print(f"wrote {args.out}")
+
+
+def _train(args: argparse.Namespace) -> None:
+    from distill.config import TrainConfig, read_config
+    from distill.train import train
+
+    config = read_config(args.config, TrainConfig)
+    path = train(config, args.data, args.imagenet, args.out, print)
     print(f"wrote {path}")
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from distill.corpus import read_clips
-    from distill.evaluate import RULE, Result, evaluate, metrics, table
-    from distill.grammar import load_grammar
-    from edge.bundle import default_bundle
-    from edge.captioner import load_captioner
-    from export.manifest import record_metrics
+    from distill.examine import examine
 
-    clips = read_clips(args.corpus)
-    held_back = [clip for clip in clips if clip.split == "val"]
-    results: dict[str, list[Result]] = {}
-    for folder in args.bundles or [None]:
-        captioner = load_captioner(folder)
-        name = f"{captioner.bundle.name} {captioner.bundle.precision}"
-        results[name] = evaluate(captioner, held_back, load_grammar())
-        if args.record:
-            record_metrics(folder or default_bundle(), metrics(results[name]))
-        if args.verbose:
-            for r in results[name]:
-                verdict = "named" if r.named else "missed"
-                print(f"{verdict}\t{r.confidence:.2f}\t{r.clip.label}\t{r.caption}")
-    print(RULE, end="\n\n")
-    print(table(results, {clip.label for clip in clips if clip.split == "train"}))
+    page = examine(
+        args.bundles, args.corpus, args.teacher, args.data, args.scenes, args.record, args.verbose
+    )
+    print(page)
 
 
-COMMANDS = {"corpus": _corpus, "scenes": _scenes, "train": _train, "evaluate": _evaluate}
+def _ablation(args: argparse.Namespace) -> None:
+    from distill.ablation import ablation
+
+    print(ablation(args.config, args.data, args.corpus, args.imagenet, args.out, print))
+
+
+COMMANDS = {
+    "corpus": _corpus,
+    "scenes": _scenes,
+    "prepare": _prepare,
+    "train": _train,
+    "evaluate": _evaluate,
+    "ablation": _ablation,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

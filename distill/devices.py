@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from distill.scenes import RATE
+from distill.noise import RATE
 from edge.features import Floats
 
 
@@ -20,7 +20,7 @@ class DeviceSpec:
     tilt_db: tuple[float, float] = (-3.0, 3.0)  # per octave around 1 kHz, at most +-18 dB in all
     high_hz: tuple[float, float] = (3500.0, 16_000.0)  # of the low-pass
     low_hz: tuple[float, float] = (20.0, 200.0)  # of the high-pass
-    noise_db: tuple[float, float] = (-90.0, -60.0)  # of the electronics, re full scale
+    noise_db: tuple[float, float] | None = (-90.0, -60.0)  # of the electronics, re full scale
     clip_share: float = 0.05  # of recordings that are driven into clipping
     clip_db: tuple[float, float] = (1.0, 6.0)  # by which they are
     codec_share: float = 0.06  # of recordings that went through a codec
@@ -36,8 +36,9 @@ def through_device(rng: np.random.Generator, audio: Floats, spec: DeviceSpec) ->
     if rng.random() < spec.clip_share:
         gain = 10.0 ** (rng.uniform(*spec.clip_db) / 20.0) / peak
     audio = audio * np.float32(gain)
-    noise = rng.standard_normal(len(audio), dtype=np.float32)
-    audio += noise * np.float32(10.0 ** (rng.uniform(*spec.noise_db) / 20.0))
+    if spec.noise_db is not None:
+        noise = rng.standard_normal(len(audio), dtype=np.float32)
+        audio += noise * np.float32(10.0 ** (rng.uniform(*spec.noise_db) / 20.0))
     audio = np.clip(audio, -1.0, 1.0)
     if rng.random() < spec.codec_share:
         audio = _coded(audio, *spec.codecs[int(rng.integers(len(spec.codecs)))])

@@ -1,98 +1,163 @@
-"""How often a bundle names the sound of a held-back clip."""
+"""How well bundles and teachers caption what was held back, with confidence intervals."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from tqdm import tqdm
-
-from distill.corpus import Clip
-from distill.grammar import Grammar
-from edge.captioner import Captioner
-from edge.clip import read_clip
+from distill.caption_scores import MetricError, corpus_metrics, sentence_similarity
+from distill.heldback import ENOUGH, Item, common_labels, is_noise
+from distill.listen import Told
+from distill.metrics import bootstrap, match_events, order_holds, wilson
+from distill.readback import Named, Reader
 
 RULE = (
-    "Rule: a clip counts as named if a clause of its caption is, word for word, one of the clauses "
-    "that the grammar has for the clip's label."
+    "Rule: a sound counts as named if a clause of the caption is, word for word, one of the "
+    "wordings of its label, or of a kind of it (a man speaks: speech)."
 )
+
+# To name the kind is to name the sound.
+KINDS = {
+    "Speech": {"Male speech", "Female speech"},
+    "Rain": {"Rain on surface"},
+    "Train": {"Steam train"},
+    "Thunderstorm": {"Thunder"},
+    "Bell": {"Church bell"},
+    "Drum": {"Snare drum", "Bass drum", "Timpani", "Tabla"},
+}
 
 
 @dataclass(frozen=True)
-class Result:
-    """One clip, captioned whole."""
+class Answer:
+    """One item, and what a system said of it."""
 
-    clip: Clip
-    caption: str
-    confidence: float
-    named: bool
-    extra: bool  # another clause names something else
+    item: Item
+    told: Told
+    named: list[Named]
+
+    @property
+    def meant(self) -> list[frozenset[str]]:
+        return [clause.labels for clause in self.named]
 
 
-def evaluate(captioner: Captioner, clips: list[Clip], grammar: Grammar) -> list[Result]:
-    """Caption each clip as one window."""
-    rate = captioner.bundle.features.sample_rate
-    results = []
-    for clip in tqdm(clips, desc=captioner.bundle.precision, leave=False):
-        heard = captioner.describe_audio(read_clip(clip.path, rate))
-        clauses = grammar.labels(heard.text)
-        hits = sum(clip.label in labels for labels in clauses)
-        results.append(
-            Result(clip, heard.text, heard.confidence, hits > 0, extra=len(clauses) > hits > 0)
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table for one system."""
+
+    value: float
+    low: float
+    high: float
+    count: int  # what it is measured on
+    percent: bool = True
+
+
+def read(reader: Reader, text: str) -> list[Named]:
+    """The clauses of `text`; each means also what its labels are kinds of."""
+    clauses = reader.read(text)
+    return [
+        Named(
+            clause.labels | {name for name, kinds in KINDS.items() if clause.labels & kinds},
+            clause.link,
+            clause.told,
         )
-    return results
-
-
-def metrics(results: list[Result]) -> dict[str, float]:
-    """What a manifest says of a bundle's quality."""
-    named = sum(result.named for result in results)
-    return {"held_back_clips": len(results), "named_share": round(named / len(results), 4)}
-
-
-def interval(hits: int, total: int) -> tuple[float, float]:
-    """Wilson's 95 % confidence interval of a share."""
-    z, share = 1.96, hits / total
-    centre = share + z * z / (2 * total)
-    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    return (centre - spread) / (1 + z * z / total), (centre + spread) / (1 + z * z / total)
-
-
-def table(results: dict[str, list[Result]], trained: set[str]) -> str:
-    """Markdown: for each label, and for all, how many clips each of the bundles named.
-
-    Args: `results` by name of bundle, over the same clips; `trained`, the labels with training
-    clips: the total is given for those alone too.
-    """
-    names = list(results)
-    rows: dict[str, list[int]] = defaultdict(lambda: [0] * len(names))
-    clips: dict[str, int] = defaultdict(int)
-    missed: dict[str, str] = {}
-    for i, name in enumerate(names):
-        for result in results[name]:
-            rows[result.clip.label][i] += result.named
-            clips[result.clip.label] += i == 0
-            if not result.named and i == len(names) - 1:
-                missed.setdefault(result.clip.label, result.caption)
-    lines = [
-        f"| label | clips | {' | '.join(names)} | an example of what was said instead |",
-        f"| --- | ---: | {'---: | ' * len(names)}--- |",
+        for clause in clauses
     ]
-    for label in sorted(rows):
-        mark = "" if label in trained else " (no training clip)"
-        counts = " | ".join(str(n) for n in rows[label])
-        lines.append(f"| {label}{mark} | {clips[label]} | {counts} | {missed.get(label, '')} |")
-    for title, labels in (
-        ("all", set(rows)),
-        ("labels with training clips", set(rows) & trained),
-    ):
-        total = sum(clips[label] for label in labels)
-        shares = []
-        for i in range(len(names)):
-            hits = sum(rows[label][i] for label in labels)
-            low, high = interval(hits, total)
-            shares.append(f"**{hits / total:.1%}** ({low:.0%} to {high:.0%})")
-        lines.append(f"| **{title}** | {total} | {' | '.join(shares)} | |")
-    extras = " | ".join(f"{sum(r.extra for r in results[name])}" for name in names)
-    lines.append(f"| named, with a second sound that has no label | | {extras} | |")
-    return "\n".join(lines)
+
+
+def answers(items: Iterable[Item], listen: Callable[[Item], Told], reader: Reader) -> list[Answer]:
+    found = []
+    for item in items:
+        told = listen(item)
+        found.append(Answer(item, told, read(reader, told.text)))
+    return found
+
+
+def figures(answers: list[Answer]) -> dict[str, Figure]:
+    """Every measure of one system, by name."""
+    of: dict[str, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        of[answer.item.kind].append(answer)
+    common = common_labels([a.item.clip for a in of["clip"] if a.item.clip])
+    often = [a for a in of["clip"] if a.item.labels[0] in common]
+    out = {
+        f"single clips, labels with {ENOUGH} or more": _share(often, _names_all),
+        "... of sources that are trained on": _share(
+            [a for a in often if a.item.clip and a.item.clip.split == "val"], _names_all
+        ),
+        "... of packages that are not": _share(
+            [a for a in often if a.item.clip and a.item.clip.split == "test"], _names_all
+        ),
+        "single clips, all labels": _share(of["clip"], _names_all),
+        "single clips without an untrue clause": _share(of["clip"], _says_no_more),
+        "both of two sounds, at once": _share(of["pair"], _names_all),
+        "both of two sounds, in sequence": _share(of["sequence"], _names_all),
+        "order, where both are named": _order(of["sequence"]),
+        **_precision_and_recall(of["scene"]),
+        "silence: windows with an event": _share(of["quiet"], _says_event),
+        "noise: windows with an event": _share(of["noise"], _says_event),
+    }
+    return out | _text_scores(of["scene"])
+
+
+def reasons_missing(answers: list[Answer]) -> dict[str, str]:
+    """Why a text metric is not in the table."""
+    scenes = [a for a in answers if a.item.kind == "scene"]
+    said = corpus_metrics([a.told.text for a in scenes], [a.item.references for a in scenes])
+    return said.missing
+
+
+def _names_all(answer: Answer) -> bool:
+    return match_events(answer.item.labels, answer.meant).misses == 0
+
+
+def _says_no_more(answer: Answer) -> bool:
+    return bool(answer.told.text) and match_events(answer.item.labels, answer.meant).extras == 0
+
+
+def _says_event(answer: Answer) -> bool:
+    """Whether any window is said to hold more than noise."""
+    return any(not labels or not all(map(is_noise, labels)) for labels in answer.meant)
+
+
+def _share(chosen: list[Answer], holds: Callable[[Answer], bool]) -> Figure:
+    hits = sum(map(holds, chosen))
+    return _figure(hits, len(chosen))
+
+
+def _figure(hits: int, total: int) -> Figure:
+    return Figure(hits / max(1, total), *wilson(hits, total), total)
+
+
+def _order(chosen: list[Answer]) -> Figure:
+    judged = [order_holds(a.item.labels, a.named) for a in chosen]
+    counted = [right for right in judged if right is not None]
+    return _figure(sum(counted), len(counted))
+
+
+def _precision_and_recall(scenes: list[Answer]) -> dict[str, Figure]:
+    heard = [match_events(a.item.labels, a.meant) for a in scenes]
+    hits = sum(h.hits for h in heard)
+    said, true = hits + sum(h.extras for h in heard), hits + sum(h.misses for h in heard)
+    return {
+        "scenes: event precision": _figure(hits, said),
+        "scenes: event recall": _figure(hits, true),
+    }
+
+
+def _text_scores(scenes: list[Answer]) -> dict[str, Figure]:
+    """The metrics of the literature, on scenes with several references."""
+    texts = [a.told.text for a in scenes]
+    references = [a.item.references for a in scenes]
+    count = len(scenes)
+    out = {}
+    try:
+        similar = sentence_similarity(texts, references)
+        mean = sum(similar) / count
+        out["scenes: sentence similarity"] = Figure(mean, *bootstrap(similar), count, False)
+    except MetricError:
+        pass
+    scores = corpus_metrics(texts, references)
+    for name, value in scores.values.items():
+        out[f"scenes: {name}"] = Figure(value, value, value, count, False)
+    return out

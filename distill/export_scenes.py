@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from distill.captions import load_wordings, write
 from distill.corpus import CorpusError, load_all, read_clips
+from distill.noise import RATE
 from distill.recipe.tables import load_recipe
-from distill.scenes import RATE
 from distill.simulate import SceneSpec, Simulator
 
 

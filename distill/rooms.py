@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distill.scenes import RATE
+from distill.noise import RATE
 from edge.features import Floats
 
 FFT_STEP = 2**12

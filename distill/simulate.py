@@ -7,7 +7,7 @@ and only that is true of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from distill.audible import audible_times, band_power, level_db
 from distill.corpus import Clip
 from distill.devices import DeviceSpec, through_device
+from distill.noise import NOISES, RATE, shaped_noise, trim
 from distill.rooms import RoomSpec, placed_in_room
-from distill.scenes import NOISES, RATE, shaped_noise, trim
 from distill.truth import Event, Truth
 from edge.features import Floats
 
@@ -39,7 +39,10 @@ class SceneSpec:
     ambience_db: tuple[float, float] = (-22.0, -8.0)  # re the loudest event
     room_db: tuple[float, float] = (-50.0, -20.0)  # room tone, re the loudest event
     room_exponent: tuple[float, float] = (0.5, 2.0)
+    clean_share: float = 0.1  # of scenes with events: no room tone, no noise, as studios deliver
     quiet_db: tuple[float, float] = (-90.0, -66.0)  # re full scale, of quiet scenes
+    speed_share: float = 0.5  # of clips that are played faster or slower
+    speed: tuple[float, float] = (0.87, 1.15)
     room: RoomSpec = field(default_factory=RoomSpec)
     device: DeviceSpec = field(default_factory=DeviceSpec)
 
@@ -116,7 +119,8 @@ class Simulator:
                 rest = _at_level(self._filling(rng, name, size), rng.uniform(*spec.ambience_db))
         room = self._rooms[int(rng.integers(len(self._rooms)))]
         room = room[int(rng.integers(len(room) - size)) :][:size]
-        floor = room * np.float32(10.0 ** (rng.uniform(*spec.room_db) / 20.0))
+        clean = rng.random() < spec.clean_share
+        floor = room * np.float32(0.0 if clean else 10.0 ** (rng.uniform(*spec.room_db) / 20.0))
         mixture = floor + rest + sum(stems)
         power = band_power(floor, RATE) + band_power(rest, RATE)
         powers = [band_power(stem, RATE) for stem in stems]
@@ -136,7 +140,8 @@ class Simulator:
             for label, stem, times, distance in kept
         ]
         events.sort(key=lambda event: event.start_s)
-        audio = through_device(rng, mixture, spec.device)
+        device = replace(spec.device, noise_db=None) if clean else spec.device
+        audio = through_device(rng, mixture, device)
         return Scene(audio, Truth(size / RATE, tuple(events), ambience))
 
     def _draw(self, rng: np.random.Generator, count: int) -> list[str]:
@@ -174,12 +179,15 @@ class Simulator:
         return int(rng.choice(alike)) if rng.random() < 0.3 else index
 
     def _clip(self, rng: np.random.Generator, index: int, size: int) -> Floats:
-        """A clip, or a cut of `size` samples of it."""
+        """A clip, or a cut of `size` samples of it, at its own speed or another."""
         audio = self._audio[index]
-        if len(audio) > size:
-            start = int(rng.integers(len(audio) - size + 1))
-            audio = audio[start : start + size]
-        return audio.astype(np.float32) / np.float32(32768.0)
+        speed = rng.uniform(*self.spec.speed) if rng.random() < self.spec.speed_share else 1.0
+        needed = int(np.ceil(size * speed)) + 1
+        if len(audio) > needed:
+            start = int(rng.integers(len(audio) - needed + 1))
+            audio = audio[start : start + needed]
+        samples = audio.astype(np.float32) / np.float32(32768.0)
+        return (samples if speed == 1.0 else _played_at(samples, speed))[:size]
 
     def _filling(self, rng: np.random.Generator, label: str, size: int) -> Floats:
         """`size` samples of a clip of `label`, looped where it is shorter."""
@@ -195,6 +203,14 @@ def counted(times: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float]
     if max(lengths) <= COUNTED_S and max(lengths) <= ALIKE * min(lengths):
         return times
     return ((times[0][0], times[-1][1]),)
+
+
+def _played_at(audio: Floats, speed: float) -> Floats:
+    """`audio` played at `speed`, by linear interpolation."""
+    at = np.arange(0.0, max(1, len(audio) - 1), speed, dtype=np.float32)
+    left = np.minimum(at.astype(np.int64), max(0, len(audio) - 2))
+    part = at - left
+    return audio[left] * (1.0 - part) + audio[np.minimum(left + 1, len(audio) - 1)] * part
 
 
 def _at_level(stem: Floats, db: float) -> Floats:

@@ -1,11 +1,15 @@
-"""Words to token ids."""
+"""Words to token ids, and back."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
 
 from export.student import END, PAD, START
 
 SPECIAL = ["<pad>", "<start>", "<end>"]
 assert [SPECIAL.index(s) for s in ("<pad>", "<start>", "<end>")] == [PAD, START, END]
+ENOUGH = 3  # times that a word of a user's captions must be there to be learnt
 
 
 class Vocabulary:
@@ -16,8 +20,24 @@ class Vocabulary:
         self._ids = {word: i for i, word in enumerate(self.words)}
 
     def encode(self, caption: str, length: int) -> list[int]:
-        """`caption` between start and end token, padded to `length` ids."""
-        ids = [START, *(self._ids[word] for word in caption.split()), END]
-        if len(ids) > length:
-            raise ValueError(f"caption of {len(ids)} tokens, limit {length}: {caption!r}")
-        return ids + [PAD] * (length - len(ids))
+        """`caption` between start and end token, cut or padded to `length` ids.
+
+        A word that is not known becomes `PAD`: the losses pass over it.
+        """
+        ids = [START, *(self._ids.get(word, PAD) for word in caption.split()), END]
+        return (ids + [PAD] * length)[:length]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The words of `ids`, up to the first end token."""
+        words = []
+        for i in ids:
+            if i == END:
+                break
+            words.append(self.words[i])
+        return " ".join(words)
+
+
+def vocabulary_of(always: Iterable[str], captions: Iterable[str]) -> Vocabulary:
+    """The words `always`, and those of `captions` that are there `ENOUGH` times; sorted."""
+    counts = Counter(word for caption in captions for word in caption.split())
+    return Vocabulary(sorted({*always} | {word for word, n in counts.items() if n >= ENOUGH}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,6 +13,18 @@ import torch
 from edge.errors import BundleError
 from edge.features import FeatureSpec
 from export.student import Student, StudentSpec
+
+# What PyTorch raises where a file is damaged, or holds something else.
+DAMAGE = (
+    RuntimeError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    UnpicklingError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -41,11 +54,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
             features=FeatureSpec(**state["features"]),
             quiet_captions=state["quiet_captions"],
             calibration=[Path(path) for path in state["calibration"]],
-            training={"steps": state["step"], **state["config"], **state["data"]},
+            training={**state["config"], "teacher": state["teacher"], **state["data"]},
         )
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
-    except (RuntimeError, KeyError, TypeError, ValueError, EOFError, UnpicklingError):
+    except DAMAGE:
         raise BundleError(
             f"{path}: is not a checkpoint of aac-distill; train one with aac-distill train"
         ) from None

@@ -29,7 +29,7 @@ def write_manifest(checkpoint: Checkpoint, precision: str, folder: Path) -> None
     )
     manifest = {
         "version": VERSION,
-        "name": "aac-stream-efflite0",
+        "name": f"aac-stream-{spec.encoder}",
         "precision": precision,
         "licence": LICENCE,
         "features": asdict(checkpoint.features),

@@ -1,7 +1,6 @@
-"""The student: an EfficientNet-Lite0 encoder and a small Transformer decoder.
+"""The student: an EfficientNet encoder and a small Transformer decoder.
 
-The family of arXiv 2407.14329 (section 3.3). Lite0 has no squeeze-and-excitation and only ReLU6
-activations, which int8 needs. Tensors are batch first throughout.
+The family of arXiv 2407.14329 (section 3.3). Tensors are batch first throughout.
 """
 
 from __future__ import annotations
@@ -13,92 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# repeats, kernel, stride, expansion, output channels
-STAGES = [
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-]
-STEM, HEAD = 32, 1280
+from export.encoder import ENCODERS, Encoder
+
 PAD, START, END = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class StudentSpec:
-    """Sizes of the decoder; the encoder's are fixed above."""
+    """Which encoder, and the sizes of the decoder."""
 
     vocabulary: int
+    encoder: str = "efflite"  # one of ENCODERS
     width: int = 256
     layers: int = 2
     heads: int = 4
     hidden: int = 1024
     dropout: float = 0.2
     max_tokens: int = 24
-
-
-def _conv(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
-) -> list[nn.Module]:
-    return [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
-    ]
-
-
-class Block(nn.Module):
-    """Inverted residual: expand, depthwise, project (Sandler et al. 2018)."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        inner = inputs * expansion
-        layers: list[nn.Module] = []
-        if expansion > 1:
-            layers += [*_conv(inputs, inner, 1), nn.ReLU6()]
-        layers += [*_conv(inner, inner, kernel, stride, groups=inner), nn.ReLU6()]
-        self.layers = nn.Sequential(*layers, *_conv(inner, outputs, 1))
-        self.residual = stride == 1 and inputs == outputs
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(x)
-        return x + y if self.residual else y
-
-
-class Encoder(nn.Module):
-    """Features (batch, frames, mels) to attention memory (batch, ~frames / 32, 1280)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        layers: list[nn.Module] = [*_conv(1, STEM, 3, 2), nn.ReLU6()]
-        channels = STEM
-        for repeats, kernel, stride, expansion, outputs in STAGES:
-            for i in range(repeats):
-                layers.append(Block(channels, outputs, kernel, stride if i == 0 else 1, expansion))
-                channels = outputs
-        self.layers = nn.Sequential(*layers, *_conv(channels, HEAD, 1), nn.ReLU6())
-
-    def forward(self, features: Tensor) -> Tensor:
-        maps: Tensor = self.layers(features.transpose(1, 2)[:, None])
-        return maps.mean(2).transpose(1, 2)
-
-    def load_imagenet(self, state: dict[str, Tensor]) -> None:
-        """Start from ImageNet values in the naming of `efficientnet_lite_pytorch`.
-
-        That network saw three colours: their filters are summed for our one channel.
-        """
-        values = [
-            value
-            for name, value in state.items()
-            if not name.startswith("_fc") and not name.endswith("num_batches_tracked")
-        ]
-        values[0] = values[0].sum(1, keepdim=True)
-        own = {k: v for k, v in self.state_dict().items() if not k.endswith("num_batches_tracked")}
-        if [v.shape for v in own.values()] != [v.shape for v in values]:
-            raise ValueError("these are not the values of an EfficientNet-Lite0")
-        self.load_state_dict(dict(zip(own, values, strict=True)), strict=False)
 
 
 class Attention(nn.Module):
@@ -165,11 +95,12 @@ class Decoder(nn.Module):
 
     positions: Tensor
 
-    def __init__(self, spec: StudentSpec) -> None:
+    def __init__(self, spec: StudentSpec, memory: int) -> None:
+        """Of a memory with `memory` channels."""
         super().__init__()
         self.spec = spec
         self.adapt = nn.Sequential(
-            nn.Linear(HEAD, spec.width),
+            nn.Linear(memory, spec.width),
             nn.ReLU(),
             nn.Dropout(spec.dropout),
             nn.LayerNorm(spec.width),
@@ -213,10 +144,10 @@ class Student(nn.Module):
     def __init__(self, spec: StudentSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.encoder = Encoder()
-        self.decoder = Decoder(spec)
+        self.encoder = Encoder(spec.encoder)
+        self.decoder = Decoder(spec, ENCODERS[spec.encoder].head)
 
     def forward(self, features: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits for each prefix of `tokens`, and the clip embedding (batch, 1280)."""
+        """Logits for each prefix of `tokens`, and the clip embedding (batch, head)."""
         memory = self.encoder(features)
         return self.decoder(memory, tokens), memory.mean(1)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.pulse import PulseServer, missing_packages
+
+# PyTorch is imported within fixtures: tests of the device's code start without it.
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,43 @@ def pulse() -> Iterator[PulseServer]:
     server = PulseServer()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def one_thread() -> Iterator[None]:
+    """PyTorch on one core: what is small is no faster on two, and others use the machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.made_up import write_corpus
+
+    return write_corpus(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="session")
+def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.made_up import write_tagger
+
+    return write_tagger(tmp_path_factory.mktemp("tagger"))
+
+
+@pytest.fixture(scope="session")
+def prepared(
+    corpus: Path, tagger: Path, one_thread: None, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Training data of the made-up corpus: two shards of three scenes. Not to be changed."""
+    from distill.cli import main
+    from tests.made_up import experiment
+
+    folder = tmp_path_factory.mktemp("prepared")
+    config = experiment(folder, "data")
+    places = ["--corpus", str(corpus), "--teacher", str(tagger), "--out", str(folder / "data")]
+    assert main(["prepare", str(config), *places]) == 0
+    return folder / "data"

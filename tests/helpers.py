@@ -8,8 +8,20 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from distill.captions import load_wordings
+from distill.evaluate import read
+from distill.readback import Reader
+
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "sample.ogg"
+READER = Reader(load_wordings())
+LABELS = {  # of the sample's table, where the corpus has another name
+    "rooster": "Crowing, cock-a-doodle-doo",
+    "birdsong": "Bird vocalization, bird call, bird song",
+    "dog bark": "Bark",
+    "baby cry": "Baby cry, infant cry",
+    "crickets": "Cricket",
+}
 
 
 @dataclass(frozen=True)
@@ -25,9 +37,18 @@ def sample_events() -> list[Event]:
     """What sounds in the sample, and when."""
     with open(ROOT / "examples" / "sample.csv", newline="", encoding="utf-8") as file:
         return [
-            Event(float(row["start_s"]), float(row["end_s"]), row["label"].capitalize())
+            Event(
+                float(row["start_s"]),
+                float(row["end_s"]),
+                LABELS.get(row["label"], row["label"].capitalize()),
+            )
             for row in csv.DictReader(file)
         ]
+
+
+def names(caption: str, label: str) -> bool:
+    """Whether a clause of `caption` says `label`, by the rule of the evaluation."""
+    return any(label in clause.labels for clause in read(READER, caption))
 
 
 def aac_stream(

@@ -15,8 +15,7 @@ import pytest
 import soundfile
 import soxr
 
-from distill.grammar import load_grammar
-from tests.helpers import ROOT, SAMPLE, aac_stream, sample_events, the_one_line
+from tests.helpers import ROOT, SAMPLE, aac_stream, names, sample_events, the_one_line
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +27,9 @@ def captions() -> list[dict[str, object]]:
 
 def heard(captions: list[dict[str, object]], label: str, start_s: float, end_s: float) -> bool:
     """Whether a window that holds 2 s or more of [start_s, end_s] names `label`."""
-    grammar = load_grammar()
     return any(
         min(float(str(c["end_s"])), end_s) - max(float(str(c["start_s"])), start_s) >= 2.0
-        and grammar.names(str(c["text"]), label)
+        and names(str(c["text"]), label)
         for c in captions
     )
 

@@ -20,8 +20,8 @@ from distill.corpus import Clip, CorpusError, read_clips
 from distill.evaluate import Result, interval, table
 from distill.grammar import QUIET, load_grammar
 from distill.losses import EncoderDistillation, caption_loss
-from distill.scenes import RATE, SceneMaker, shaped_noise, trim
-from distill.teacher import Tagger, load_tagger
+from distill.noise import RATE, SceneMaker, shaped_noise, trim
+from distill.tagger import Tagger, load_tagger
 from distill.vocabulary import Vocabulary
 from export.checkpoint import load_checkpoint
 from export.student import PAD, Student, StudentSpec

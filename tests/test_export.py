@@ -11,7 +11,7 @@ import soundfile
 import torch
 from torch import nn
 
-from distill.train import FEATURES
+from distill.prepare import FEATURES
 from edge.backend import OnnxBackend
 from edge.bundle import load_bundle
 from edge.captioner import Captioner, load_captioner

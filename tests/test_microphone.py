@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from distill.grammar import load_grammar
-from tests.helpers import ROOT, SAMPLE, aac_stream, sample_events, the_one_line
+from tests.helpers import ROOT, SAMPLE, aac_stream, names, sample_events, the_one_line
 from tests.pulse import PulseServer
 
 
@@ -46,14 +45,13 @@ def test_the_sample_is_captioned_from_the_microphone(pulse: PulseServer) -> None
     elapsed = time.monotonic() - began
     assert process.returncode == 0, err
     captions = [json.loads(line) for line in out.splitlines()]
-    grammar = load_grammar()
     events = sample_events()
     named = set()
     for event in events:
         for caption in captions:
             # The player starts some time after the loop: within 4 s either way.
             near = event.start_s - 4.0 <= caption["end_s"] and caption["start_s"] <= event.end_s + 4
-            if near and grammar.names(caption["text"], event.label):
+            if near and names(caption["text"], event.label):
                 named.add(event.label)
     assert len(named) >= 0.6 * len(events), (named, captions)
     assert captions[-1]["end_s"] == pytest.approx(elapsed, abs=6.0)

@@ -18,11 +18,12 @@ from distill.corpus import Clip
 from distill.devices import DeviceSpec, through_device
 from distill.readback import Reader
 from distill.rooms import RoomSpec, placed_in_room
-from distill.scenes import RATE
+from distill.noise import RATE
 from distill.simulate import SceneSpec, Simulator, counted
 
 PITCH = {"Bark": 400.0, "Cough": 1100.0, "Sneeze": 3000.0, "Rain": 7000.0}
 PLAIN = SceneSpec(
+    speed_share=0.0,  # a pitch tells which sound it is
     room=RoomSpec(share=0.0),
     device=DeviceSpec(clip_share=0.0, codec_share=0.0, high_hz=(15_000.0, 16_000.0)),
 )

@@ -15,7 +15,7 @@ from distill.recipe.choosing import Candidate
 from distill.recipe.clips import clip_path
 from distill.recipe.cutting import RATE
 from distill.recipe.tables import Recipe
-from distill.teacher import Tagger
+from distill.tagger import Tagger
 from edge.clip import read_clip
 from edge.features import Floats
 

@@ -20,7 +20,7 @@ from distill.recipe.fingerprint import near_duplicates
 from distill.recipe.instruments import Synth
 from distill.recipe.sources import OWN, Recording, gather
 from distill.recipe.tables import BANK, Instrument, Recipe
-from distill.teacher import load_classes, load_tagger
+from distill.tagger import load_classes, load_tagger
 
 COLUMNS = (
     "path", "label", "kind", "duration_s", "source", "version", "source_path",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from distill.noise import NOISES, shaped_noise
 from distill.recipe.cutting import RATE
-from distill.scenes import NOISES, shaped_noise
 from edge.features import Floats
 
 COUNT = 100  # clips of each
