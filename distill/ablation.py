@@ -30,7 +30,7 @@ from export.checkpoint import load_checkpoint
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-SCENES = 200  # of each kind, that a run is evaluated with
+SCENES = 300  # that a run is evaluated with, beside the single clips
 # What the table shows, of all that `evaluate` measures: as in the paper, and what a user notices.
 MEASURES = {
     "scenes: cider_d": "CIDEr-D",
@@ -93,13 +93,18 @@ def ablation(
     results: list[tuple[Run, dict[str, float]]] = []
     for run in read_runs(path):
         result = out / run.name / "figures.json"
-        if not result.is_file():
+        saved: dict[str, Any] = {}
+        if result.is_file():
+            saved = json.loads(result.read_text(encoding="utf-8"))
+        if saved.get("config") != asdict(run.config):
             say(run.name)
             checkpoint = train(run.config, data, imagenet, result.parent, say)
-            found = found or items(corpus, load_wordings(), SCENES)
-            measured = evaluate_checkpoint(checkpoint, found)
-            result.write_text(json.dumps({"config": asdict(run.config), "figures": measured}))
-        saved: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+            found = found or items(corpus, load_wordings(), SCENES, ["scene"])
+            saved = {
+                "config": asdict(run.config),
+                "figures": evaluate_checkpoint(checkpoint, found),
+            }
+            result.write_text(json.dumps(saved), encoding="utf-8")
         results.append((run, saved["figures"]))
     draw(results, out / "ablation.png")
     return table(results)

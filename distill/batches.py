@@ -16,14 +16,14 @@ from distill.corpus import CorpusError
 from distill.store import Shard, read_shard, shard_folders
 from distill.vocabulary import Vocabulary
 from edge.features import FeatureSpec
-from export.student import PAD, StudentSpec
+from export.student import StudentSpec
 
 
 @dataclass(frozen=True)
 class Batch:
     features: Tensor  # (batch, frames, mels)
     embedding: Tensor  # (batch, dim), the teacher's
-    tokens: Tensor  # (batch, max_tokens + 1); all `PAD` where there is only audio
+    tokens: Tensor  # (batch, longest caption); all `PAD` where there is only audio
     pseudo: Tensor  # the same of what the teacher wrote
 
     def to(self, device: torch.device) -> Batch:
@@ -84,22 +84,16 @@ class Batches(Dataset[Batch]):
         features = shard.features[chosen].astype(np.float32)
         augment(rng, features, config, self._features)
         length = StudentSpec(0).max_tokens + 1
-        nothing = [PAD] * length
-        tokens = [
-            self._vocabulary.encode(str(rng.choice(shard.captions[i])), length)
-            if share.captioned and shard.captions[i]
-            else nothing
+        said = [
+            str(rng.choice(shard.captions[i])) if share.captioned and shard.captions[i] else ""
             for i in chosen
         ]
-        pseudo = [
-            self._vocabulary.encode(shard.pseudo[i], length) if shard.pseudo else nothing
-            for i in chosen
-        ]
+        pseudo = [shard.pseudo[i] if shard.pseudo else "" for i in chosen]
         return Batch(
             torch.from_numpy(features),
             torch.from_numpy(shard.embedding[chosen].astype(np.float32)),
-            torch.tensor(tokens),
-            torch.tensor(pseudo),
+            self._vocabulary.batch(said, length),
+            self._vocabulary.batch(pseudo, length),
         )
 
 
@@ -123,5 +117,5 @@ def augment(
         np.maximum(clip, np.float32(floor), out=clip)
         for axis, most in ((0, config.mask_frames), (1, config.mask_bands)):
             span = int(rng.integers(min(most, clip.shape[axis] // 3) + 1))
-            start = int(rng.integers(clip.shape[axis] - span))
+            start = int(rng.integers(clip.shape[axis] - span + 1))
             clip[(slice(None),) * axis + (slice(start, start + span),)] = clip.mean()

@@ -136,7 +136,8 @@ def _spice(candidates: list[str], references: list[list[str]]) -> float:
     if not (cache / SPICE_MODELS).exists():
         raise MetricError(
             "SPICE needs Stanford CoreNLP 3.6.0, which is not on PyPI: run aac-metrics-download "
-            f"where there is internet, and copy the folder aac-metrics that it makes to {cache}"
+            "where there is internet, and copy the folder aac-metrics that it makes to "
+            f"{str(cache).replace(str(Path.home()), '~')}"
         )
     try:
         return float(functional.spice(candidates, references)[0]["spice"])

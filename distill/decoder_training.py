@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import nn
 from tqdm import tqdm
 
 from distill.config import DataConfig
+from distill.cpu import precision
 from distill.losses import supervised_loss
 from distill.schedule import warm_cosine
 from distill.store import Shard
@@ -18,6 +20,7 @@ def train_decoder(
     teacher: AudioSetTrm, shards: list[Shard], config: DataConfig, device: torch.device
 ) -> None:
     """Fit the decoder to the memories and captions of `shards`."""
+    accelerator = Accelerator(mixed_precision=precision())
     torch.manual_seed(config.seed)
     decoder = teacher.decoder.to(device).train()
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=config.teacher_lr, weight_decay=0.02)
@@ -34,15 +37,11 @@ def train_decoder(
                 for i in rng.integers(len(shard.captions), size=config.teacher_batch)
                 if shard.captions[i]
             ]
-            tokens = torch.tensor(
-                [
-                    teacher.vocabulary.encode(str(rng.choice(shard.captions[i])), length)
-                    for i in chosen
-                ],
-                device=device,
-            )
+            said = [str(rng.choice(shard.captions[i])) for i in chosen]
+            tokens = teacher.vocabulary.batch(said, length).to(device)
             memory = torch.from_numpy(shard.memory[chosen].astype(np.float32)).to(device)
-            logits = decoder(memory, tokens[:, :-1])
+            with accelerator.autocast():
+                logits = decoder(memory, tokens[:, :-1]).float()
             loss = supervised_loss(logits, tokens[:, 1:], config.teacher_smoothing)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -103,6 +103,8 @@ def figures(answers: list[Answer]) -> dict[str, Figure]:
 def reasons_missing(answers: list[Answer]) -> dict[str, str]:
     """Why a text metric is not in the table."""
     scenes = [a for a in answers if a.item.kind == "scene"]
+    if not scenes:
+        return {}
     said = corpus_metrics([a.told.text for a in scenes], [a.item.references for a in scenes])
     return said.missing
 
@@ -146,7 +148,9 @@ def _precision_and_recall(scenes: list[Answer]) -> dict[str, Figure]:
 
 
 def _text_scores(scenes: list[Answer]) -> dict[str, Figure]:
-    """The metrics of the literature, on scenes with several references."""
+    """The metrics of the literature, on scenes with several references; none without scenes."""
+    if not scenes:
+        return {}
     texts = [a.told.text for a in scenes]
     references = [a.item.references for a in scenes]
     count = len(scenes)

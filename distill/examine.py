@@ -85,17 +85,20 @@ def summary(all_answers: dict[str, list[Answer]]) -> str:
         f"| --- | ---: | {'---: | ' * len(measured)}".rstrip(),
     ]
     for measure, figure in first.items():
-        cells = [_cell(of[measure]) if measure in of else "" for of in measured.values()]
+        cells = [
+            _cell(of[measure], figure.count) if measure in of else "" for of in measured.values()
+        ]
         lines.append(f"| {measure} | {figure.count} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(figure: Figure) -> str:
+def _cell(figure: Figure, usual: int) -> str:
+    """`figure`, and on how many items, where those are not the `usual` ones of its line."""
     if not figure.percent:
-        return f"{figure.value:.3f}" + (
-            f" ({figure.low:.3f} to {figure.high:.3f})" if figure.low < figure.high else ""
-        )
-    return f"{figure.value:.1%} ({figure.low:.0%} to {figure.high:.0%})"
+        interval = f" ({figure.low:.3f} to {figure.high:.3f})" if figure.low < figure.high else ""
+        return f"{figure.value:.3f}{interval}"
+    count = f" of {figure.count}" if figure.count != usual else ""
+    return f"{figure.value:.1%}{count} ({figure.low:.0%} to {figure.high:.0%})"
 
 
 def agreement(all_answers: dict[str, list[Answer]]) -> str:

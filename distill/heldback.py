@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from edge.features import Floats
 ENOUGH = 5  # held-back clips of a label, for its share to mean something
 SCENE_S = 5.0  # as long as the loop's window
 REFERENCES = 5  # captions of a scene
+SCENES = ("scene", "pair", "sequence", "quiet", "noise")
 SEED = 20_407  # no scene of training has it
 
 
@@ -26,7 +28,7 @@ SEED = 20_407  # no scene of training has it
 class Item:
     """Audio at `RATE`, and what is true of it."""
 
-    kind: str  # "clip", "scene", "pair", "sequence", "quiet" or "noise"
+    kind: str  # "clip", or one of SCENES
     audio: Floats
     labels: tuple[str, ...]  # in the order in which they begin; none where nothing sounds
     references: tuple[str, ...] = ()
@@ -46,9 +48,16 @@ def held_back_clips(corpus: Path) -> list[Clip]:
     return held
 
 
-def items(corpus: Path, wordings: Wordings, scenes: int) -> list[Item]:
-    """Every held-back clip by itself, and `scenes` of each kind."""
+def items(
+    corpus: Path, wordings: Wordings, scenes: int, kinds: Collection[str] = SCENES
+) -> list[Item]:
+    """Every held-back clip by itself, and `scenes` of each of `kinds`.
+
+    Raises: CorpusError if there are no clips, or too few labels for the scenes.
+    """
     clips = held_back_clips(corpus)
+    if scenes and len({clip.label for clip in clips} - NOISES.keys()) < 2:
+        raise CorpusError(f"{corpus}: scenes need held-back clips of two labels; or --scenes 0")
     audio = load_all(clips, RATE)
     found = [
         Item("clip", samples.astype(np.float32) / 32768.0, (clip.label,), clip=clip)
@@ -56,14 +65,16 @@ def items(corpus: Path, wordings: Wordings, scenes: int) -> list[Item]:
     ]
     plain = SceneSpec(quiet_share=0.0, noise_share=0.0)
     two = replace(plain, events=(0.0, 1.0, 0.0, 0.0), ambience_share=0.0)
-    kinds = {
+    specs = {
         "scene": plain,
         "pair": replace(two, sequence_share=0.0),
         "sequence": replace(two, sequence_share=1.0),
         "quiet": SceneSpec(quiet_share=1.0),
         "noise": SceneSpec(quiet_share=0.0, noise_share=1.0),
     }
-    for number, (kind, spec) in enumerate(kinds.items()):
+    for number, (kind, spec) in enumerate(specs.items()):
+        if kind not in kinds:
+            continue
         simulator = Simulator(clips, audio, spec, SEED + number)
         found += _scenes(kind, simulator, wordings, scenes)
     return found

@@ -30,6 +30,7 @@ from transformers import (
 from transformers.utils import logging
 
 from distill.corpus import CorpusError
+from distill.userdata import normalise
 
 REPEATS = 32  # BART reads each memory vector so often (WavCaps), else `audio_repeats` of its config
 Model = TypeVar("Model", ClapAudioModel, BartForConditionalGeneration)
@@ -115,14 +116,15 @@ class HtsatBart(nn.Module):
         return ids[:, 1:]
 
     def write(self, memory: Tensor, beam: int = 3, max_tokens: int = 24) -> list[str]:
-        """Captions of `memory` (batch, length, `dim`), by beam search.
+        """Captions of `memory` (batch, length, `dim`), by beam search; words alone, in lower case.
 
         Raises: CorpusError if the model has no tokenizer, as a random one.
         """
         if self.tokenizer is None:
             raise CorpusError(f"{self.name}: no tokenizer; load a checkpoint that has one")
         ids = self.generate(memory, beam, max_tokens)
-        return [t.strip() for t in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
+        texts = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
+        return [normalise(text) for text in texts]
 
     def forward(self, audio: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy of `labels` (batch, tokens; -100 where none), teacher-forced."""

@@ -9,8 +9,8 @@ import numpy as np
 import soxr
 import torch
 
+from distill.making import FEATURES
 from distill.noise import RATE
-from distill.prepare import FEATURES
 from distill.search import beam_search
 from distill.teacher import Teacher
 from distill.vocabulary import Vocabulary

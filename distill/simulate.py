@@ -71,6 +71,7 @@ class Simulator:
         # Between one share per label and one per clip: rare labels are heard, not learnt by heart.
         counts = np.sqrt([len(self._by_label[label]) for label in self._labels])
         self._shares = counts / counts.sum()
+        self._most = max(1, len(self._by_label.keys() - NOISES.keys()))
         kinds = {clip.label: clip.kind for clip in clips}
         self._ambiences = [label for label in self._labels if kinds[label] == "ambience"]
         self._rooms = [
@@ -97,7 +98,8 @@ class Simulator:
     def _mixture(self, rng: np.random.Generator, size: int) -> Scene:
         """One to four events, over an ambience or room tone."""
         spec = self.spec
-        count = 1 + int(rng.choice(4, p=spec.events))
+        # Of few labels, a scene holds each once at the most.
+        count = min(1 + int(rng.choice(4, p=spec.events)), self._most)
         labels = self._draw(rng, count)
         in_sequence = count > 1 and rng.random() < spec.sequence_share
         edges = np.linspace(0, size, count + 1).astype(int) if in_sequence else None

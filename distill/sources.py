@@ -27,6 +27,8 @@ def read_recordings(given: str, strict: bool) -> tuple[Recordings, list[str]]:
     Raises: CorpusError if nothing is there; with `strict`, also if any file is left out.
     """
     layout, _, folder = given.partition(":")
+    if not folder:
+        raise CorpusError(f"--recordings {given}: give it as LAYOUT:FOLDER")
     found = find_recordings(Path(folder), layout)
     if strict and found.faults:
         raise CorpusError(f"{found.faults[0]} ({len(found.faults)} such; without --strict "

@@ -19,6 +19,7 @@ from distill.corpus import CorpusError
 
 Half = NDArray[np.float16]
 ABOUT = "prepared.json"
+CLAIM = "making.json"
 TEACHER = "teacher.pt"
 PSEUDO = "pseudo.json"
 
@@ -50,9 +51,7 @@ def write_shard(folder: Path, arrays: dict[str, NDArray[Any]], captions: list[li
 
 
 def write_pseudo(folder: Path, captions: list[str]) -> None:
-    part = folder / (PSEUDO + ".part")
-    part.write_text(json.dumps(captions), encoding="utf-8")
-    part.replace(folder / PSEUDO)
+    _write_json(folder / PSEUDO, captions)
 
 
 def read_shard(folder: Path) -> Shard:
@@ -84,6 +83,30 @@ def read_about(store: Path) -> dict[str, Any]:
 
 
 def write_about(store: Path, about: dict[str, Any]) -> None:
-    part = store / (ABOUT + ".part")
-    part.write_text(json.dumps(about, indent=1), encoding="utf-8")
-    part.replace(store / ABOUT)
+    _write_json(store / ABOUT, about)
+
+
+def claim(store: Path, about: dict[str, Any]) -> None:
+    """Make the folder `store` for data as in `about`, or go on with it.
+
+    Raises: CorpusError if it cannot be written, or holds data of another kind.
+    """
+    path = store / CLAIM
+    try:
+        (store / "shards").mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _write_json(path, about)
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CorpusError(f"{store}: cannot be written ({error.strerror})") from None
+    except ValueError:
+        raise CorpusError(f"{path}: is damaged; give another folder") from None
+    same = json.loads(json.dumps(about))
+    if other := sorted(key for key in same if same[key] != before.get(key)):
+        raise CorpusError(f"{store}: was begun with another {other[0]}; give another folder")
+
+
+def _write_json(path: Path, value: object) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    part.replace(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from distill.batches import Batch, Batches, choose
 from distill.config import TrainConfig
 from distill.corpus import CorpusError
+from distill.cpu import depthwise_in_fp32, precision
 from distill.losses import Projections, sequence_loss, supervised_loss
 from distill.schedule import warm_cosine
 from distill.store import read_about
@@ -140,15 +140,18 @@ class Trainer:
     def load(self, path: Path) -> None:
         """Go on from `path`.
 
-        Raises: CorpusError if it is damaged or of another student or vocabulary.
+        Raises: CorpusError if it is damaged or of another experiment.
         """
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            same = state["words"] == self.vocabulary.words and state["spec"] == asdict(self.spec)
+            before = state["config"] | {"words": state["words"]}
         except (OSError, *DAMAGE):
             raise CorpusError(f"{path}: is damaged; train into a new folder") from None
-        if not same:
-            raise CorpusError(f"{path}: has another vocabulary or student; train into a new folder")
+        # A run may be made longer; else it would be a mixture of two experiments.
+        free = ("steps", "checkpoint_every")
+        now = asdict(self.config) | {"words": self.vocabulary.words}
+        if other := [key for key in now if key not in free and now[key] != before.get(key)]:
+            raise CorpusError(f"{path}: was trained with another {other[0]}; give another folder")
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.step = state["step"]
@@ -163,29 +166,6 @@ class Trainer:
         }
 
 
-def precision() -> str:
-    """Mixed precision that this machine is faster with; "no" where none is."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "no"
-
-
-def depthwise_in_fp32(module: nn.Module) -> None:
-    """Compute the depthwise convolutions of `module` in fp32 when all else is in bf16.
-
-    On a CPU their gradient takes 2.7 times as long in bf16 (oneDNN 3, AVX-512 BF16; measured over
-    the layers of `efflite`), which made half of a training step.
-    """
-
-    def forward(conv: nn.Conv2d, x: Tensor) -> Tensor:
-        with torch.autocast("cpu", enabled=False):
-            return conv._conv_forward(x.float(), conv.weight, conv.bias).to(x.dtype)
-
-    for conv in module.modules():
-        if isinstance(conv, nn.Conv2d) and conv.groups > 1:
-            conv.forward = partial(forward, conv)  # type: ignore[method-assign]
-
-
 def train(
     config: TrainConfig,
     store: Path,
@@ -196,7 +176,10 @@ def train(
     """Train on the data prepared in `store` into `out`; returns the checkpoint's path."""
     about = read_about(store)
     shares = choose(store, config)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CorpusError(f"{out}: cannot be written ({error.strerror})") from None
     checkpoint = out / "last.pt"
     trainer = Trainer(config, about, shares[0].shard.embedding.shape[1])
     accelerator = trainer.accelerator

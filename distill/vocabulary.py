@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+import torch
+from torch import Tensor
+
 from export.student import END, PAD, START
 
 SPECIAL = ["<pad>", "<start>", "<end>"]
@@ -26,6 +29,16 @@ class Vocabulary:
         """
         ids = [START, *(self._ids.get(word, PAD) for word in caption.split()), END]
         return (ids + [PAD] * length)[:length]
+
+    def batch(self, captions: list[str], most: int) -> Tensor:
+        """`captions` as rows of ids, as long as the longest of them needs, and `most` at the most.
+
+        An empty one is all `PAD`: it has no caption.
+        """
+        rows = [self.encode(text, most) if text else [PAD] * most for text in captions]
+        ids = torch.tensor(rows)
+        used = (ids != PAD).any(0).nonzero()
+        return ids[:, : int(used.max()) + 1 if len(used) else 2]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The words of `ids`, up to the first end token."""

@@ -52,15 +52,10 @@ def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def prepared(
-    corpus: Path, tagger: Path, one_thread: None, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def prepared(corpus: Path, tagger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Training data of the made-up corpus: two shards of three scenes. Not to be changed."""
-    from distill.cli import main
-    from tests.made_up import experiment
+    from tests.made_up import prepare
 
     folder = tmp_path_factory.mktemp("prepared")
-    config = experiment(folder, "data")
-    places = ["--corpus", str(corpus), "--teacher", str(tagger), "--out", str(folder / "data")]
-    assert main(["prepare", str(config), *places]) == 0
+    assert prepare(folder, corpus, tagger, folder / "data") == 0
     return folder / "data"

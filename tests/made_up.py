@@ -11,6 +11,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
+from distill.cli import main
 from distill.noise import RATE
 from distill.tagger import Tagger
 from tests.helpers import ROOT
@@ -32,9 +33,8 @@ SMALL: dict[str, dict[str, object]] = {
 }
 
 
-def tone(hz: float, seconds: float) -> NDArray[np.float32]:
-    """A tone at `RATE`."""
-    t = np.arange(round(seconds * RATE)) / RATE
+def tone(hz: float, seconds: float, rate: int = RATE) -> NDArray[np.float32]:
+    t = np.arange(round(seconds * rate)) / rate
     return (0.3 * np.sin(2 * np.pi * hz * t)).astype(np.float32)
 
 
@@ -69,6 +69,19 @@ def experiment(folder: Path, name: str, **changes: object) -> Path:
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path
+
+
+def prepare(folder: Path, corpus: Path, tagger: Path, out: Path, *more: str, **data: object) -> int:
+    """Run the command, with the experiment in `folder`; returns its exit code."""
+    config = experiment(folder, "data", **data)
+    places = ["--corpus", str(corpus), "--teacher", str(tagger), "--out", str(out)]
+    return main(["prepare", str(config), *places, *more])
+
+
+def state(store: Path) -> dict[str, tuple[int, int]]:
+    """Every file of `store`, and which one it is: none may be written again."""
+    files = [p for p in store.rglob("*") if p.is_file() and p.name != "prepared.json"]
+    return {str(p.relative_to(store)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in files}
 
 
 def the_line(err: str, command: str = "aac-distill: ") -> str:

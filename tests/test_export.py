@@ -11,7 +11,7 @@ import soundfile
 import torch
 from torch import nn
 
-from distill.prepare import FEATURES
+from distill.making import FEATURES
 from edge.backend import OnnxBackend
 from edge.bundle import load_bundle
 from edge.captioner import Captioner, load_captioner
@@ -45,6 +45,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "features": asdict(FEATURES),
         "quiet_captions": ["w1"],
         "calibration": [str(clip) for clip in clips],
+        "teacher": "audioset-trm",
         "step": 1,
         "config": {"seed": 0},
         "data": {"clips": 4, "sources": []},

