@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
 from distill.caption_scores import MetricError, corpus_metrics, sentence_similarity
 from distill.heldback import ENOUGH, Item, common_labels, is_noise
@@ -93,6 +94,7 @@ def figures(answers: list[Answer]) -> dict[str, Figure]:
         "both of two sounds, at once": _share(of["pair"], _names_all),
         "both of two sounds, in sequence": _share(of["sequence"], _names_all),
         "order, where both are named": _order(of["sequence"]),
+        "both of two sounds, at once: one said twice": _share(of["pair"], _repeats),
         **_precision_and_recall(of["scene"]),
         "silence: windows with an event": _share(of["quiet"], _says_event),
         "noise: windows with an event": _share(of["noise"], _says_event),
@@ -115,6 +117,11 @@ def _names_all(answer: Answer) -> bool:
 
 def _says_no_more(answer: Answer) -> bool:
     return bool(answer.told.text) and match_events(answer.item.labels, answer.meant).extras == 0
+
+
+def _repeats(answer: Answer) -> bool:
+    """Whether two clauses may mean the same sound: "a dog barks and a dog is barking"."""
+    return any(one & two for one, two in combinations(answer.meant, 2))
 
 
 def _says_event(answer: Answer) -> bool:

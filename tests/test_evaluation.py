@@ -85,6 +85,7 @@ HAND_MADE = [
     answer("pair", "Bark, Rain", "a dog barks while rain falls"),
     answer("pair", "Bark, Rain", BARK),
     answer("pair", "Bark, Rain", "rain falls then a dog barks"),
+    answer("pair", "Bark, Rain", "a dog barks while dogs are barking"),
     answer("sequence", "Bark, Meow", "a dog barks then a cat meows"),
     answer("sequence", "Bark, Meow", "a dog barks followed by a cat meowing"),
     answer("sequence", "Bark, Meow", "a cat meows before a dog barks"),  # the other way round
@@ -111,7 +112,8 @@ HAND_MADE = [
         ("... of packages that are not", 3, 4),
         ("single clips, all labels", 9, 12),
         ("single clips without an untrue clause", 8, 12),
-        ("both of two sounds, at once", 2, 3),
+        ("both of two sounds, at once", 2, 4),
+        ("both of two sounds, at once: one said twice", 1, 4),
         ("both of two sounds, in sequence", 4, 5),
         ("order, where both are named", 2, 4),
         ("scenes: event precision", 3, 4),
