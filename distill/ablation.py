@@ -81,7 +81,7 @@ def ablation(
     path: Path,
     data: Path,
     corpus: Path,
-    imagenet: Path | None,
+    start: Path | None,
     out: Path,
     say: Callable[[str], None],
 ) -> str:
@@ -98,7 +98,7 @@ def ablation(
             saved = json.loads(result.read_text(encoding="utf-8"))
         if saved.get("config") != asdict(run.config):
             say(run.name)
-            checkpoint = train(run.config, data, imagenet, result.parent, say)
+            checkpoint = train(run.config, data, start, result.parent, say)
             found = found or items(corpus, load_wordings(), SCENES, ["scene"])
             saved = {
                 "config": asdict(run.config),

@@ -53,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
     t.add_argument("config", type=Path, help="for example distill/experiments/default.yaml")
     t.add_argument("--data", type=Path, required=True, help="folder that prepare made")
     t.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
-    t.add_argument("--imagenet", type=Path, help="checkpoint that the encoder starts from")
+    t.add_argument(
+        "--start", type=Path, help="ImageNet values of the encoder, or a student, to start from"
+    )
     e = commands.add_parser("evaluate", help="how well bundles caption what was held back")
     e.add_argument("bundles", type=Path, nargs="*", help="bundles (default: the one that ships)")
     _corpus_option(e)
@@ -67,7 +69,11 @@ def parser() -> argparse.ArgumentParser:
     a.add_argument("--data", type=Path, required=True, help="folder that prepare made")
     _corpus_option(a)
     a.add_argument("--out", type=Path, required=True, help="folder for checkpoints and results")
-    a.add_argument("--imagenet", type=Path, help="checkpoint that the encoders start from")
+    a.add_argument("--start", type=Path, help="ImageNet values that the encoders start from")
+    k = commands.add_parser("keep", help="a small copy of a checkpoint, to start or export from")
+    k.add_argument("checkpoint", type=Path, help="last.pt of a run")
+    _corpus_option(k)
+    k.add_argument("--out", type=Path, required=True, help="file to write")
     return p
 
 
@@ -123,7 +129,7 @@ def _train(args: argparse.Namespace) -> None:
     from distill.train import train
 
     config = read_config(args.config, TrainConfig)
-    path = train(config, args.data, args.imagenet, args.out, print)
+    path = train(config, args.data, args.start, args.out, print)
     print(f"wrote {path}")
 
 
@@ -139,7 +145,14 @@ def _evaluate(args: argparse.Namespace) -> None:
 def _ablation(args: argparse.Namespace) -> None:
     from distill.ablation import ablation
 
-    print(ablation(args.config, args.data, args.corpus, args.imagenet, args.out, print))
+    print(ablation(args.config, args.data, args.corpus, args.start, args.out, print))
+
+
+def _keep(args: argparse.Namespace) -> None:
+    from distill.keep import keep
+
+    keep(args.checkpoint, args.corpus, args.out)
+    print(f"wrote {args.out}")
 
 
 COMMANDS = {
@@ -149,6 +162,7 @@ COMMANDS = {
     "train": _train,
     "evaluate": _evaluate,
     "ablation": _ablation,
+    "keep": _keep,
 }
 
 

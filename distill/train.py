@@ -64,7 +64,8 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, about: dict[str, Any], dim: int) -> None:
         # What a loss of weight zero would need gets no gradient.
-        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+        whole = config.mse and config.contrastive and (config.supervised or config.sequence)
+        unused = DistributedDataParallelKwargs(find_unused_parameters=not whole)
         self.accelerator = Accelerator(mixed_precision=precision(), kwargs_handlers=[unused])
         torch.manual_seed(config.seed)
         self.config, self.about = config, about
@@ -88,14 +89,19 @@ class Trainer:
             depthwise_in_fp32(self.learner)
         self.model, self.optimiser = self.accelerator.prepare(self.learner, optimiser)
 
-    def start_from_imagenet(self, path: Path) -> None:
-        """Give the encoder the values of the checkpoint at `path`.
+    def start_from(self, path: Path) -> None:
+        """Take the values at `path`: a student's of the same words, or an encoder's from ImageNet.
 
-        Raises: CorpusError if they are not those of this encoder.
+        Raises: CorpusError if they are not those of this student.
         """
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
-            self.learner.student.encoder.load_imagenet(state)
+            if "averaged" not in state:
+                self.learner.student.encoder.load_imagenet(state)
+            elif state["words"] == self.vocabulary.words:
+                self.learner.student.load_state_dict(state["averaged"])
+            else:
+                raise CorpusError(f"{path}: is a student of another vocabulary")
         except (OSError, *DAMAGE):
             raise CorpusError(f"{path}: holds no values of {self.config.student}") from None
         self.averaged.load_state_dict(self.learner.student.state_dict())
@@ -169,7 +175,7 @@ class Trainer:
 def train(
     config: TrainConfig,
     store: Path,
-    imagenet: Path | None,
+    start: Path | None,
     out: Path,
     say: Callable[[str], None],
 ) -> Path:
@@ -189,8 +195,8 @@ def train(
         trainer.load(checkpoint)
         say(f"going on from step {trainer.step}")
     else:
-        if imagenet is not None:
-            trainer.start_from_imagenet(imagenet)
+        if start is not None:
+            trainer.start_from(start)
         sample = torch.cat([data[i].embedding for i in range(SAMPLE_BATCHES)])
         trainer.learner.projections.measure(sample.to(accelerator.device))
     loader: DataLoader[Batch] = DataLoader(

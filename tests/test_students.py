@@ -180,7 +180,7 @@ def test_what_holds_no_such_values_is_one_line(
     capsys.readouterr()
     for name in ("other", "empty", "odd", "text", "missing"):
         path = tmp_path / f"{name}.pth"
-        arguments = ["--data", str(prepared), "--out", str(out), "--imagenet", str(path)]
+        arguments = ["--data", str(prepared), "--out", str(out), "--start", str(path)]
         assert main(["train", config, *arguments]) == 2
         assert the_line(capsys.readouterr().err) == f"{path}: holds no values of efflite"
     assert not (out / "last.pt").exists()

@@ -209,3 +209,44 @@ def test_data_that_is_missing_or_not_whole_is_one_line(
     assert not (tmp_path / "run" / "last.pt").exists()
     assert train(tmp_path, prepared, tmp_path / "default.yaml") == 2
     assert "default.yaml: cannot be written (File exists)" in the_line(capsys.readouterr().err)
+
+
+def test_a_kept_checkpoint_is_small_and_can_be_started_and_exported_from(
+    prepared: Path, corpus: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert train(tmp_path, prepared, tmp_path / "run") == 0
+    last, kept = tmp_path / "run" / "last.pt", tmp_path / "kept.pt"
+    assert main(["keep", str(last), "--corpus", str(corpus), "--out", str(kept)]) == 0
+    assert kept.stat().st_size < 0.2 * last.stat().st_size
+    whole, small = load_checkpoint(last), load_checkpoint(kept)
+    for one, two in zip(whole.student.parameters(), small.student.parameters(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-3, rtol=1e-3)
+    assert [corpus.resolve() / path for path in small.calibration] == [
+        path.resolve() for path in whole.calibration
+    ]
+    assert str(tmp_path) not in str(torch.load(kept, weights_only=True))
+
+    trainer = trainer_of(read_about(prepared), tmp_path)
+    trainer.start_from(kept)
+    for one, two in zip(
+        trainer.learner.student.parameters(), small.student.parameters(), strict=True
+    ):
+        torch.testing.assert_close(one, two)
+
+    data = tmp_path / "data"
+    shutil.copytree(prepared, data)
+    about = read_about(data)
+    about["words"][7] = "zither"
+    (data / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    capsys.readouterr()
+    config = experiment(tmp_path, "default")
+    arguments = ["--data", str(data), "--out", str(tmp_path / "other"), "--start", str(kept)]
+    assert main(["train", str(config), *arguments]) == 2
+    assert the_line(capsys.readouterr().err) == f"{kept}: is a student of another vocabulary"
+
+
+def test_what_cannot_be_kept_is_one_line(corpus: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = ["--corpus", str(corpus), "--out", str(tmp_path / "kept.pt")]
+    assert main(["keep", str(tmp_path / "none.pt"), *out]) == 2
+    assert "none.pt: cannot be read" in the_line(capsys.readouterr().err)
+    assert not (tmp_path / "kept.pt").exists()
