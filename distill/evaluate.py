@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
-from distill.caption_scores import MetricError, corpus_metrics, sentence_similarity
+from distill.caption_scores import MetricError, Scores, corpus_metrics, sentence_similarity
 from distill.heldback import ENOUGH, Item, common_labels, is_noise
 from distill.listen import Told
 from distill.metrics import bootstrap, match_events, order_holds, wilson
@@ -105,10 +106,7 @@ def figures(answers: list[Answer]) -> dict[str, Figure]:
 def reasons_missing(answers: list[Answer]) -> dict[str, str]:
     """Why a text metric is not in the table."""
     scenes = [a for a in answers if a.item.kind == "scene"]
-    if not scenes:
-        return {}
-    said = corpus_metrics([a.told.text for a in scenes], [a.item.references for a in scenes])
-    return said.missing
+    return _scored(*_texts(scenes))[1].missing if scenes else {}
 
 
 def _names_all(answer: Answer) -> bool:
@@ -125,7 +123,7 @@ def _repeats(answer: Answer) -> bool:
 
 
 def _says_event(answer: Answer) -> bool:
-    """Whether any window is said to hold more than noise."""
+    """Whether what is said is more than noise; these items are one window each."""
     return any(not labels or not all(map(is_noise, labels)) for labels in answer.meant)
 
 
@@ -158,17 +156,30 @@ def _text_scores(scenes: list[Answer]) -> dict[str, Figure]:
     """The metrics of the literature, on scenes with several references; none without scenes."""
     if not scenes:
         return {}
-    texts = [a.told.text for a in scenes]
-    references = [a.item.references for a in scenes]
     count = len(scenes)
+    similar, scores = _scored(*_texts(scenes))
     out = {}
-    try:
-        similar = sentence_similarity(texts, references)
+    if similar:
         mean = sum(similar) / count
         out["scenes: sentence similarity"] = Figure(mean, *bootstrap(similar), count, False)
-    except MetricError:
-        pass
-    scores = corpus_metrics(texts, references)
     for name, value in scores.values.items():
         out[f"scenes: {name}"] = Figure(value, value, value, count, False)
     return out
+
+
+def _texts(scenes: list[Answer]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """What was said of `scenes`, and their references."""
+    return tuple(a.told.text for a in scenes), tuple(a.item.references for a in scenes)
+
+
+# The table, the manifest and the reasons all ask: METEOR and MiniLM are slow.
+@lru_cache(maxsize=8)
+def _scored(
+    texts: tuple[str, ...], references: tuple[tuple[str, ...], ...]
+) -> tuple[list[float], Scores]:
+    """Sentence similarity of each caption (none without its package), and the other metrics."""
+    try:
+        similar = sentence_similarity(texts, references)
+    except MetricError:
+        similar = []
+    return similar, corpus_metrics(texts, references)
