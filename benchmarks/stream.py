@@ -30,7 +30,7 @@ class Run:
 def measure(recording: Path, bundle: Path, hop_s: float, threads: int) -> Run:
     """Run the loop over `recording` in this process, as fast as it goes."""
     began = time.perf_counter()
-    from edge.backend import Cache, Memory, OnnxBackend
+    from edge.backends import Backend, load_backend
     from edge.bundle import load_bundle
     from edge.captioner import Captioner
     from edge.config import StreamConfig
@@ -41,21 +41,27 @@ def measure(recording: Path, bundle: Path, hop_s: float, threads: int) -> Run:
     encoder_s: list[float] = []
     token_s: list[float] = []
 
-    class Timed(OnnxBackend):
-        def encode(self, features: Floats) -> Memory:
+    class Timed(Backend):
+        def __init__(self, inner: Backend) -> None:
+            self._inner = inner
+
+        def encode(self, features: Floats) -> Floats:
             start = time.perf_counter()
-            memory = super().encode(features)
+            memory = self._inner.encode(features)
             encoder_s.append(time.perf_counter() - start)
             return memory
 
-        def step(self, token: int, cache: Cache, memory: Memory) -> tuple[Floats, Cache]:
+        def start(self) -> Floats:
+            return self._inner.start()
+
+        def step(self, tokens: list[int], past: Floats, memory: Floats) -> tuple[Floats, Floats]:
             start = time.perf_counter()
-            out = super().step(token, cache, memory)
+            out = self._inner.step(tokens, past, memory)
             token_s.append(time.perf_counter() - start)
             return out
 
     model = load_bundle(bundle)
-    captioner = Captioner(model, Timed(model, threads))
+    captioner = Captioner(model, Timed(load_backend("onnx", model, threads)))
     load_s = time.perf_counter() - began
     config = StreamConfig(device=str(recording), fast=True, hop_s=hop_s, threads=threads)
     source = FileSource(recording, fast=True)

@@ -1,4 +1,7 @@
-"""Model bundles: a folder with `manifest.json` and the files whose checksums it holds."""
+"""Model bundles: a folder with `manifest.json` and the files whose checksums it holds.
+
+docs/bundle.md describes every key.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,37 @@ from typing import Any
 
 from edge.errors import BundleError
 from edge.features import FeatureSpec
+from edge.fill import fill
 
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
-GRAPHS = ("encoder.onnx", "decoder.onnx")
+# Format: the files that hold the graphs.
+GRAPHS = {
+    "onnx": ("encoder.onnx", "decoder.onnx"),
+    "openvino": ("encoder.xml", "encoder.bin", "decoder.xml", "decoder.bin"),
+}
 
 
 @dataclass(frozen=True)
 class DecoderSpec:
-    """What a search needs to know of the decoder."""
+    """The shapes of the decoder's cache, and its special tokens."""
 
     layers: int
     heads: int
     head_width: int
-    max_tokens: int
     start: int
     end: int
     pad: int
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """How captions are searched."""
+
+    beam: int  # 1 is greedy
+    max_tokens: int  # the end token included
+    no_repeat_ngram: int  # no n tokens in a row come twice; 0 is off
+    forbidden: list[int]  # tokens that are never said
 
 
 @dataclass(frozen=True)
@@ -36,10 +53,15 @@ class Bundle:
 
     name: str
     precision: str
+    format: str  # one of GRAPHS
+    licence: str
     features: FeatureSpec
     decoder: DecoderSpec
+    search: SearchSpec
     vocabulary: list[str]
     quiet_captions: frozenset[str]  # what the model says when it hears nothing
+    training: dict[str, Any]
+    metrics: dict[str, float]
     graphs: dict[str, bytes]
 
     def text(self, tokens: list[int]) -> str:
@@ -58,25 +80,38 @@ def load_bundle(folder: Path) -> Bundle:
     Raises: BundleError if a file is missing, altered, or of a version that this program does not
     know.
     """
-    manifest = _read_manifest(folder)
+    path = folder / MANIFEST
+    manifest = read_manifest(folder)
     try:
-        graphs = {name: _read_verified(folder / name, manifest["files"][name]) for name in GRAPHS}
-        return Bundle(
-            name=manifest["name"],
-            precision=manifest["precision"],
-            features=FeatureSpec(**manifest["features"]),
-            decoder=DecoderSpec(**manifest["decoder"]),
-            vocabulary=list(manifest["vocabulary"]),
+        names = GRAPHS[manifest["format"]]
+        checksums = manifest["files"]
+        bundle = Bundle(
+            **{key: manifest[key] for key in ("name", "precision", "format", "licence")},
+            features=fill(FeatureSpec, manifest["features"]),
+            decoder=fill(DecoderSpec, manifest["decoder"]),
+            search=fill(SearchSpec, manifest["search"]),
+            vocabulary=manifest["vocabulary"],
             quiet_captions=frozenset(manifest["quiet_captions"]),
-            graphs=graphs,
+            training=manifest["training"],
+            metrics=manifest["metrics"],
+            graphs={name: _read_verified(folder / name, checksums[name]) for name in names},
         )
-    except (KeyError, TypeError) as error:
-        raise BundleError(
-            f"{folder / MANIFEST}: is not a complete manifest ({error}); install the model again"
-        ) from None
+        _check(bundle)
+    except KeyError as error:
+        raise BundleError(f"{path}: {error} is missing or not known; {MEND}") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"{path}: {error}; {MEND}") from None
+    return bundle
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+MEND = "install the model again, or export it again"
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest in `folder`, of this version, not checked further.
+
+    Raises: BundleError.
+    """
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -85,7 +120,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
             f"{path}: cannot be read ({error.strerror}); a model bundle is a folder that holds it"
         ) from None
     except ValueError:
-        raise BundleError(f"{path}: is damaged; install the model again") from None
+        raise BundleError(f"{path}: is damaged; {MEND}") from None
     version = manifest.get("version") if isinstance(manifest, dict) else None
     if version != VERSION:
         raise BundleError(
@@ -95,13 +130,34 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+def _check(bundle: Bundle) -> None:
+    """Raises: ValueError where the parts of `bundle` do not go together."""
+    words = len(bundle.vocabulary)
+    if not all(isinstance(word, str) for word in [*bundle.vocabulary, *bundle.quiet_captions]):
+        raise ValueError("vocabulary or quiet_captions: holds what is not text")
+    spec, search, features = bundle.decoder, bundle.search, bundle.features
+    for token in (spec.start, spec.end, spec.pad, *search.forbidden):
+        if not 0 <= token < words:
+            raise ValueError(f"token {token} is not in the vocabulary of {words} words")
+    if spec.end in search.forbidden:
+        raise ValueError("search: forbids the end token, without which no caption ends")
+    sizes = {
+        "decoder": (spec.layers, spec.heads, spec.head_width),
+        "search": (search.beam, search.max_tokens),
+        "features": (features.sample_rate, features.window, features.hop, features.n_mels),
+    }
+    for name, values in sizes.items():
+        if min(values) < 1:
+            raise ValueError(f"{name}: holds a size below 1")
+    if features.std <= 0.0 or features.floor <= 0.0:
+        raise ValueError("features: std and floor are above 0")
+
+
 def _read_verified(path: Path, sha256: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BundleError(
-            f"{path}: cannot be read ({error.strerror}); install the model again"
-        ) from None
+        raise BundleError(f"{path}: cannot be read ({error.strerror}); {MEND}") from None
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise BundleError(f"{path}: is not the file that was shipped; install the model again")
+        raise BundleError(f"{path}: is not the file that was shipped; {MEND}")
     return data

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.captioner import Captioner, load_captioner
-from edge.config import FORMATS, StreamConfig, build_config
+from edge.config import BACKENDS, FORMATS, StreamConfig, build_config
 from edge.errors import AacStreamError
 from edge.loop import Loop
 from edge.microphone import MicrophoneSource, find_input, list_inputs
@@ -53,7 +53,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--format", choices=FORMATS, help="lines of text or of JSON (text)")
     p.add_argument("--output", metavar="FILE", help="append captions to a file")
     p.add_argument("--bundle", metavar="FOLDER", help="use another model")
+    p.add_argument("--backend", choices=BACKENDS, help="what the model runs on (onnx)")
     p.add_argument("--threads", type=int, metavar="N", help="threads for the model (1)")
+    p.add_argument(
+        "--beam", type=int, metavar="N", help="beams of the search (what the model's bundle says)"
+    )
     return p
 
 
@@ -124,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         source = open_source(config)
         try:
             bundle = Path(config.bundle) if config.bundle else None
-            run(config, load_captioner(bundle, config.threads), source)
+            captioner = load_captioner(bundle, config.threads, config.backend, config.beam)
+            run(config, captioner, source)
         finally:
             source.close()
     except AacStreamError as error:

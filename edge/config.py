@@ -11,8 +11,10 @@ from typing import Any
 import yaml
 
 from edge.errors import ConfigError
+from edge.fill import check_type
 
 FORMATS = ("text", "jsonl")
+BACKENDS = ("onnx", "openvino", "torch")
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,16 @@ class StreamConfig:
     format: str = "text"
     output: str | None = None  # file that captions are appended to; standard output if none
     bundle: str | None = None  # folder of another model
+    backend: str = "onnx"  # what the model runs on
     threads: int = 1  # that inference may use
+    beam: int | None = None  # beams of the search; as many as the bundle says if none
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _check_type(field.name, str(field.type), getattr(self, field.name))
+            try:
+                check_type(field.name, str(field.type), getattr(self, field.name))
+            except TypeError as error:
+                raise ConfigError(str(error)) from None
         _check_range("rate", self.rate, 1000, 768_000)
         _check_range("channels", self.channels, 1, 64)
         _check_range("window_s", self.window_s, 1.0, 30.0)
@@ -42,26 +49,20 @@ class StreamConfig:
         _check_range("quiet_db", self.quiet_db, -200.0, 0.0)
         _check_range("min_confidence", self.min_confidence, 0.0, 1.0)
         _check_range("threads", self.threads, 1, 256)
-        if self.format not in FORMATS:
-            raise ConfigError(f"format: {self.format!r} is not one of {', '.join(FORMATS)}")
-
-
-def _check_type(name: str, declared: str, value: object) -> None:
-    kinds: dict[str, tuple[type, ...]] = {
-        "str": (str,),
-        "str | None": (str, type(None)),
-        "int": (int,),
-        "float": (int, float),
-        "bool": (bool,),
-    }
-    wants = {"str": "text", "str | None": "text", "int": "a whole number", "float": "a number"}
-    if not isinstance(value, kinds[declared]) or (isinstance(value, bool) and declared != "bool"):
-        raise ConfigError(f"{name}: {value!r} is not {wants.get(declared, 'true or false')}")
+        if self.beam is not None:
+            _check_range("beam", self.beam, 1, 64)
+        _check_choice("format", self.format, FORMATS)
+        _check_choice("backend", self.backend, BACKENDS)
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also catches NaN
         raise ConfigError(f"{name}: {value:g} is not between {low:g} and {high:g}")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -24,9 +24,15 @@ class FeatureSpec:
     floor: float  # smallest mel power, before the logarithm
     mean: float  # dB, subtracted
     std: float  # dB, divided by
+    centred: bool = (
+        False  # frame i is around sample i * hop, the ends reflected; else it begins there
+    )
+    top_db: float | None = None  # clip what lies further below the loudest value
 
     def frames(self, samples: int) -> int:
         """Number of whole frames in `samples` samples."""
+        if self.centred:
+            return samples // self.hop + 1
         return max(0, 1 + (samples - self.window) // self.hop)
 
     def samples(self, frames: int) -> int:
@@ -65,7 +71,7 @@ def level_db(features: Floats, spec: FeatureSpec) -> Floats:
 class LogMel:
     """Normalised log-mel frames of a signal that is given whole.
 
-    Frames are not centred: frame i covers samples [i * hop, i * hop + window), so a frame is the
+    Unless they are centred, frame i covers samples [i * hop, i * hop + window), so a frame is the
     same whether its signal came whole or in pieces, and overlapping windows can share frames.
     """
 
@@ -77,13 +83,20 @@ class LogMel:
 
     def __call__(self, samples: Floats) -> Floats:
         """Features of mono `samples` at the model's rate; shape = (frames, n_mels)."""
-        if len(samples) < self.spec.window:
-            return np.zeros((0, self.spec.n_mels), np.float32)
-        frames = sliding_window_view(samples, self.spec.window)[:: self.spec.hop]
+        spec = self.spec
+        if spec.centred:
+            half = spec.window // 2
+            samples = np.pad(samples, (0, max(0, half + 1 - len(samples))))
+            samples = np.pad(samples, half, mode="reflect")
+        if len(samples) < spec.window:
+            return np.zeros((0, spec.n_mels), np.float32)
+        frames = sliding_window_view(samples, spec.window)[:: spec.hop]
         spectrum = np.fft.rfft(frames * self._hann, axis=1)
         power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ self._bands
-        level_db = 10.0 * np.log10(np.maximum(power, np.float32(self.spec.floor)))
-        return ((level_db - self.spec.mean) / self.spec.std).astype(np.float32)
+        level_db = 10.0 * np.log10(np.maximum(power, np.float32(spec.floor)))
+        if spec.top_db is not None:
+            level_db = np.maximum(level_db, level_db.max() - spec.top_db)
+        return ((level_db - spec.mean) / spec.std).astype(np.float32)
 
 
 class LogMelStream:

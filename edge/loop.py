@@ -10,9 +10,10 @@ import numpy as np
 
 from edge.captioner import Captioner
 from edge.config import StreamConfig
-from edge.features import FeatureSpec, Floats, LogMelStream, level_db
+from edge.features import FeatureSpec, Floats, level_db
 from edge.resample import Resampler
 from edge.sources import Source
+from edge.windows import windows_of
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,13 @@ class Loop:
         self._spec = captioner.bundle.features
         self._window = round(config.window_s * self._spec.sample_rate / self._spec.hop)
         self._hop = max(1, round(config.hop_s * self._spec.sample_rate / self._spec.hop))
-        self._offset_s = 0.0  # time of the first frame since the last gap
+        self._offset_s = 0.0  # time of the first sample since the last gap
         self._restart()
 
     def _restart(self) -> None:
         self._resampler = Resampler(self._source.rate, self._spec.sample_rate)
-        self._log_mel = LogMelStream(self._spec)
-        self._frames: Floats = np.zeros((0, self._spec.n_mels), np.float32)
-        self._first = 0  # number of the first frame in `_frames`
-        self._next_end = self._window  # frame at which the next window ends
+        self._windows = windows_of(self._spec)
+        self._next_end = self._window  # hop at which the next window ends
 
     def captions(self) -> Iterator[Caption]:
         """One caption per window as it is heard; ends when the source does.
@@ -81,10 +80,9 @@ class Loop:
 
     def _push(self, samples: Floats, last: bool = False) -> Iterator[Caption]:
         began = time.perf_counter()
-        frames = self._log_mel.push(self._resampler.push(samples, last))
-        self._frames = np.concatenate([self._frames, frames])
+        self._windows.push(self._resampler.push(samples, last))
         self.stats.busy_s += time.perf_counter() - began
-        due = max(0, (self._heard - self._next_end) // self._hop + 1)
+        due = max(0, (self._windows.heard - self._next_end) // self._hop + 1)
         if due > 1 and not self._source.lossless:
             self.stats.skipped_windows += due - 1
             self._next_end += (due - 1) * self._hop
@@ -93,27 +91,22 @@ class Loop:
             yield self._caption(self._next_end)
             self._next_end += self._hop
         # The window that was last heard stays: the source may end before the next is full.
-        first = max(self._first, self._next_end - self._hop - self._window)
-        self._frames = self._frames[first - self._first :]
-        self._first = first
+        self._windows.forget(self._next_end - self._hop - self._window)
 
     def _finish(self) -> Iterator[Caption]:
         """The end of a source: what no window has covered yet, if it is worth a caption."""
         yield from self._push(np.zeros((0, 1), np.float32), last=True)
         whole = self._next_end == self._window  # no window so far
-        rest = self._heard - (0 if whole else self._next_end - self._hop)
+        heard = self._windows.heard
+        rest = heard - (0 if whole else self._next_end - self._hop)
         if rest > (0 if whole else self._hop // 2):
-            yield self._caption(self._heard)
-
-    @property
-    def _heard(self) -> int:
-        return self._first + len(self._frames)
+            yield self._caption(heard)
 
     def _caption(self, end: int) -> Caption:
-        """The caption of the window that ends before frame `end`."""
+        """The caption of the window that ends at hop `end`."""
         began = time.perf_counter()
         start = max(0, end - self._window)
-        features = self._frames[start - self._first : end - self._first]
+        features = self._windows.features(start, end)
         level = loud_level_db(features, self._spec)
         state, text, confidence = "quiet", "", 1.0
         if level >= self._config.quiet_db:
@@ -134,8 +127,8 @@ class Loop:
             level_db=round(level, 1),
         )
 
-    def _seconds(self, frames: int) -> float:
-        return frames * self._spec.hop / self._spec.sample_rate
+    def _seconds(self, hops: int) -> float:
+        return hops * self._spec.hop / self._spec.sample_rate
 
 
 def loud_level_db(features: Floats, spec: FeatureSpec) -> float:

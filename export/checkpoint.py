@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
+from edge.bundle import SearchSpec
 from edge.errors import BundleError
 from edge.features import FeatureSpec
-from export.student import Student, StudentSpec
+from export.student import PAD, START, Student, StudentSpec
+
+LICENCE = "Apache-2.0"
 
 # What PyTorch raises where a file is damaged, or holds something else.
 DAMAGE = (
@@ -31,12 +34,15 @@ DAMAGE = (
 class Checkpoint:
     """A trained student and what goes with it."""
 
+    name: str
     student: Student
     words: list[str]
     features: FeatureSpec
-    quiet_captions: list[str]  # what the student says when nothing sounds
-    calibration: list[Path]  # recordings that show int8 the range of real values
-    training: dict[str, Any]
+    search: SearchSpec
+    licence: str
+    quiet_captions: list[str] = field(default_factory=list)  # what it says when nothing sounds
+    calibration: list[Path] = field(default_factory=list)  # recordings that show int8 real values
+    training: dict[str, Any] = field(default_factory=dict)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -46,12 +52,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        student = Student(StudentSpec(**state["spec"]))
+        spec = StudentSpec(**state["spec"])
+        student = Student(spec)
         student.load_state_dict(state["averaged"])
         return Checkpoint(
+            name=f"aac-stream-{spec.encoder}",
             student=student.eval(),
             words=state["words"],
             features=FeatureSpec(**state["features"]),
+            search=SearchSpec(
+                beam=3, max_tokens=spec.max_tokens, no_repeat_ngram=2, forbidden=[PAD, START]
+            ),
+            licence=LICENCE,
             quiet_captions=state["quiet_captions"],
             calibration=[Path(path) for path in state["calibration"]],
             training={**state["config"], "teacher": state["teacher"], **state["data"]},

@@ -1,8 +1,8 @@
 """The students' encoders: the EfficientNet family over log-mel features.
 
 Tan and Le, *EfficientNet*, ICML 2019. `effb2` is the paper's encoder (arXiv 2407.14329, section
-3.3); `effb0` is its smaller sibling; `efflite` has no squeeze-and-excitation and ReLU6 alone, which
-int8 needs.
+3.3), and `effb2-static` is it as the authors' checkpoints have it; `effb0` is its smaller sibling;
+`efflite` has no squeeze-and-excitation and ReLU6 alone, which int8 needs.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Family:
     width: float = 1.0  # times the channels
     depth: float = 1.0  # times the repeats
     lite: bool = False
+    image: int | None = None  # paddings are for squares of that size; memory of whole frames alone
 
     def channels(self, count: int) -> int:
         """`count` scaled, rounded to a multiple of 8, never below 90 % of it."""
@@ -50,14 +51,21 @@ ENCODERS = {
     "effb2": Family(width=1.1, depth=1.2),
     "effb0": Family(),
     "efflite": Family(lite=True),
+    # `efficientnet_pytorch` pads for the images of ImageNet, whatever it is given.
+    "effb2-static": Family(width=1.1, depth=1.2, image=260),
 }
+STRIDE = 32  # frames for each vector of the memory
 
 
 def _conv(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, even: bool = False
 ) -> list[nn.Module]:
+    """A convolution and its norm; `even`: padded as to halve an even size, one less in front."""
+    after = kernel // 2
+    before = after - even
     return [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        *([nn.ZeroPad2d((before, after, before, after))] if even else []),
+        nn.Conv2d(inputs, outputs, kernel, stride, 0 if even else after, groups=groups, bias=False),
         nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
     ]
 
@@ -79,7 +87,14 @@ class Block(nn.Module):
     """Inverted residual: expand, depthwise, squeeze, project (Sandler et al. 2018)."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int, lite: bool
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        stride: int,
+        expansion: int,
+        lite: bool,
+        even: bool = False,
     ) -> None:
         super().__init__()
         inner = inputs * expansion
@@ -87,7 +102,7 @@ class Block(nn.Module):
         layers: list[nn.Module] = []
         if expansion > 1:
             layers += [*_conv(inputs, inner, 1), act()]
-        layers += [*_conv(inner, inner, kernel, stride, groups=inner), act()]
+        layers += [*_conv(inner, inner, kernel, stride, groups=inner, even=even), act()]
         if not lite:
             layers.append(SqueezeExcitation(inner, max(1, inputs // 4)))
         self.layers = nn.Sequential(*layers, *_conv(inner, outputs, 1))
@@ -106,20 +121,25 @@ class Encoder(nn.Module):
         family = ENCODERS[name]
         act = nn.ReLU6 if family.lite else nn.SiLU
         channels = family.channels(STEM)
-        layers: list[nn.Module] = [*_conv(1, channels, 3, 2), act()]
+        size = (
+            family.image or 1
+        )  # halved it stays 1: odd sizes alone are padded alike on both sides
+        layers: list[nn.Module] = [*_conv(1, channels, 3, 2, even=size % 2 == 0), act()]
+        size = math.ceil(size / 2)
         for repeats, kernel, stride, expansion, base in STAGES:
             outputs = family.channels(base)
             for i in range(math.ceil(repeats * family.depth)):
-                layers.append(
-                    Block(
-                        channels, outputs, kernel, stride if i == 0 else 1, expansion, family.lite
-                    )
-                )
-                channels = outputs
+                step = stride if i == 0 else 1
+                even = step == 2 and size % 2 == 0
+                layers.append(Block(channels, outputs, kernel, step, expansion, family.lite, even))
+                channels, size = outputs, math.ceil(size / step)
         self.layers = nn.Sequential(*layers, *_conv(channels, family.head, 1), act())
+        self.whole = family.image is not None
 
     def forward(self, features: Tensor) -> Tensor:
         maps: Tensor = self.layers(features.transpose(1, 2)[:, None])
+        if self.whole:
+            maps = maps[..., : features.shape[1] // STRIDE]
         return maps.mean(2).transpose(1, 2)
 
     def load_imagenet(self, state: dict[str, Tensor]) -> None:

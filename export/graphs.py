@@ -12,52 +12,86 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from export.student import Decoder, Student
+from export.student import Decoder, Layer, Student
 
 OPSET = 18
 
 
 class EncoderGraph(nn.Module):
-    """Features (frames, mels) to the memory's keys and values (layers, heads, length, width)."""
+    """Features (frames, mels) to the attention memory (layers, 2, heads, length, width).
+
+    The memory holds keys and values as each layer projects them, once per window; the keys are
+    divided by the root of their width here, and so no step has to.
+    """
 
     def __init__(self, student: Student) -> None:
         super().__init__()
         self.encoder = _fold_batch_norms(student.encoder)
         self.decoder = student.decoder
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor) -> Tensor:
         projected = self.decoder.project(self.encoder(features[None]))
-        keys, values = zip(*projected, strict=True)
-        return torch.cat(keys), torch.cat(values)
+        return torch.stack([torch.cat([keys * _scale(keys), values]) for keys, values in projected])
 
 
 class DecoderGraph(nn.Module):
-    """One token to the logits of the next; keys and values of earlier tokens come and go."""
+    """A token of each beam to the logits of the next.
+
+    The keys and values of earlier tokens (layers, 2, beams, heads, tokens, width) come and go.
+    """
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
         self.decoder = decoder
+        self.steps = nn.ModuleList(_Step(layer) for layer in decoder.blocks())
 
-    def forward(
-        self,
-        token: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        memory_keys: Tensor,
-        memory_values: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        position = torch.full((1,), keys.shape[2], dtype=torch.int64)
-        x = self.decoder.embed(token[None], position)
-        new_keys, new_values = [], []
-        for i, layer in enumerate(self.decoder.blocks()):
-            key, value = layer.own.project(x)
-            key = torch.cat([keys[i : i + 1], key], dim=2)
-            value = torch.cat([values[i : i + 1], value], dim=2)
-            memory = (memory_keys[i : i + 1], memory_values[i : i + 1])
-            x = layer(x, (key, value), memory, causal=False)
-            new_keys.append(key)
-            new_values.append(value)
-        return self.decoder.logits(x)[0, 0], torch.cat(new_keys), torch.cat(new_values)
+    def forward(self, tokens: Tensor, past: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        position = torch.full((1,), past.shape[4], dtype=torch.int64)
+        x = self.decoder.embed(tokens, position)
+        longer = []
+        for i, step in enumerate(self.steps):
+            x, kept = step(x, past[i], memory[i])
+            longer.append(kept)
+        return self.decoder.logits(x), torch.stack(longer)
+
+
+class _Step(nn.Module):
+    """A `Layer` for one token of each beam: one product makes query, key and value."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        own = layer.own
+        width = own.query.in_features
+        self.layer, self.heads = layer, own.heads
+        self.own = nn.Linear(width, 3 * width)
+        parts = [own.query, own.key, own.value]
+        scales = [(width / own.heads) ** -0.5, 1.0, 1.0]
+        with torch.no_grad():
+            for name in ("weight", "bias"):
+                scaled = [getattr(p, name) * s for p, s in zip(parts, scales, strict=True)]
+                getattr(self.own, name).copy_(torch.cat(scaled))
+
+    def forward(self, x: Tensor, past: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """`x` is (beams, width); the others are as the graph has them, without the layers."""
+        layer = self.layer
+        own = self.own(x).reshape(-1, 3, self.heads, 1, past.shape[4]).transpose(0, 1)
+        kept = torch.cat([past, own[1:]], dim=3)
+        attended = _attend(own[0], kept[0], kept[1])
+        x = layer.norms[0](x + layer.own.out(attended.flatten(1)))
+        # Beams stand where a sequence has its tokens: all attend to the one memory.
+        query = layer.memory.query(x).reshape(-1, self.heads, past.shape[4]).transpose(0, 1)
+        attended = _attend(query, memory[0], memory[1])
+        x = layer.norms[1](x + layer.memory.out(attended.transpose(0, 1).flatten(1)))
+        return layer.norms[2](x + layer.feed(x)), kept
+
+
+def _attend(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Attention whose scale is in the keys or the query already."""
+    return (query @ keys.transpose(-1, -2)).softmax(-1) @ values
+
+
+def _scale(keys: Tensor) -> float:
+    return float(keys.shape[-1] ** -0.5)
 
 
 def _fold_batch_norms(module: nn.Module) -> nn.Module:
@@ -81,7 +115,7 @@ def export_encoder(student: Student, n_mels: int, path: Path) -> None:
         EncoderGraph(student),
         {"features": torch.zeros(500, n_mels)},
         {"features": {0: torch.export.Dim("frames", min=32, max=6000)}},
-        ["keys", "values"],
+        ["memory"],
         path,
     )
 
@@ -90,26 +124,16 @@ def export_decoder(student: Student, path: Path) -> None:
     """Write the graph of one decoder step."""
     spec = student.spec
     width = spec.width // spec.heads
-    past = torch.zeros(spec.layers, spec.heads, 3, width)
-    memory = torch.zeros(spec.layers, spec.heads, 16, width)
-    tokens, length = torch.export.Dim("tokens"), torch.export.Dim("length")
+    beams, count, length = (torch.export.Dim(name) for name in ("beams", "count", "length"))
     _export(
         DecoderGraph(student.decoder),
         {
-            "token": torch.tensor([1]),
-            "keys": past,
-            "values": past.clone(),
-            "memory_keys": memory,
-            "memory_values": memory.clone(),
+            "tokens": torch.tensor([1, 2]),
+            "past": torch.zeros(spec.layers, 2, 2, spec.heads, 3, width),
+            "memory": torch.zeros(spec.layers, 2, spec.heads, 16, width),
         },
-        {
-            "token": None,
-            "keys": {2: tokens},
-            "values": {2: tokens},
-            "memory_keys": {2: length},
-            "memory_values": {2: length},
-        },
-        ["logits", "new_keys", "new_values"],
+        {"tokens": {0: beams}, "past": {2: beams, 4: count}, "memory": {3: length}},
+        ["logits", "longer"],
         path,
     )
 

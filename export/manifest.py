@@ -1,4 +1,4 @@
-"""The manifest of a model bundle: what `edge` knows of a model."""
+"""Writes the manifest of a model bundle: all that `edge` knows of a model."""
 
 from __future__ import annotations
 
@@ -8,46 +8,47 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import GRAPHS, MANIFEST, VERSION, DecoderSpec
+from edge.bundle import GRAPHS, MANIFEST, VERSION, DecoderSpec, read_manifest
 from export.checkpoint import Checkpoint
 from export.student import END, PAD, START
 
-LICENCE = "Apache-2.0"
 
-
-def write_manifest(checkpoint: Checkpoint, precision: str, folder: Path) -> None:
-    """Describe the graphs in `folder`."""
+def write_manifest(checkpoint: Checkpoint, precision: str, form: str, folder: Path) -> None:
+    """Describe the graphs in `folder`, which are in the format `form`."""
     spec = checkpoint.student.spec
     decoder = DecoderSpec(
         layers=spec.layers,
         heads=spec.heads,
         head_width=spec.width // spec.heads,
-        max_tokens=spec.max_tokens,
         start=START,
         end=END,
         pad=PAD,
     )
     manifest = {
         "version": VERSION,
-        "name": f"aac-stream-{spec.encoder}",
+        "name": checkpoint.name,
         "precision": precision,
-        "licence": LICENCE,
+        "format": form,
+        "licence": checkpoint.licence,
         "features": asdict(checkpoint.features),
         "decoder": asdict(decoder),
+        "search": asdict(checkpoint.search),
         "quiet_captions": checkpoint.quiet_captions,
         "training": checkpoint.training,
-        "files": {
-            name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in GRAPHS
-        },
+        "metrics": {},
+        "files": {name: _sha256(folder / name) for name in GRAPHS[form]},
         "vocabulary": checkpoint.words,
     }
     _write(folder, manifest)
 
 
 def record_metrics(folder: Path, metrics: dict[str, float]) -> None:
-    """Add what an evaluation found to the manifest of the bundle in `folder`."""
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    _write(folder, manifest | {"metrics": metrics})
+    """Put what an evaluation found into the manifest of the bundle in `folder`."""
+    _write(folder, read_manifest(folder) | {"metrics": metrics})
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _write(folder: Path, manifest: dict[str, Any]) -> None:

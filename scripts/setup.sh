@@ -146,7 +146,7 @@ set_up_test() {
     rm -f .venv-test/.stamp
     # First and by itself, so that TORCH_INDEX holds for it alone.
     pip_install .venv-test "$TORCH" ${TORCH_INDEX:+--index-url "$TORCH_INDEX"}
-    pip_install .venv-test --editable '.[dev,export,train,bench,htsat,scores]'
+    pip_install .venv-test --editable '.[dev,import,nncf,torch,train,bench,htsat,scores]'
     printf '%s\n' "$now" >.venv-test/.stamp
   fi
 }

@@ -47,11 +47,24 @@ def test_a_missing_graph_is_named(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"version": 0}, "has version 0, this program reads version 1"),
+        ({"version": 1}, "has version 1, this program reads version 2; export the model again"),
         ({"version": None}, "has version None"),
-        ({"features": {}}, "is not a complete manifest"),
-        ({"files": {}}, "is not a complete manifest"),
-        ({"vocabulary": None}, "is not a complete manifest"),
+        ({"features": {}}, "'sample_rate' is missing or not known"),
+        ({"files": {}}, r"'encoder\.onnx' is missing or not known"),
+        ({"vocabulary": None}, "'NoneType'"),
+        ({"vocabulary": ["<pad>", 3]}, "vocabulary or quiet_captions: holds what is not text"),
+        ({"vocabulary": ["<pad>"]}, "token 1 is not in the vocabulary of 1 words"),
+        ({"format": "tflite"}, "'tflite' is missing or not known"),
+        ({"search": {"beam": "3"}}, "beam: '3' is not a whole number"),
+        (
+            {"search": {"beam": 3, "max_tokens": 9, "no_repeat_ngram": 0, "forbidden": [2]}},
+            "search: forbids the end token",
+        ),
+        (
+            {"search": {"beam": 0, "max_tokens": 9, "no_repeat_ngram": 0, "forbidden": []}},
+            "search: holds a size below 1",
+        ),
+        ({"search": {"beams": 3}}, "'beams' is missing or not known"),
     ],
 )
 def test_a_wrong_manifest_is_refused(copy: Path, change: dict[str, object], says: str) -> None:

@@ -22,7 +22,7 @@ def test_the_experiments_that_ship_are_read() -> None:
     ("changes", "says"),
     [
         ({"colour": "red"}, r"missing or unknown: colour$"),
-        ({"student": "effb9"}, r"student is one of effb2, effb0, efflite$"),
+        ({"student": "effb9"}, r"student is one of effb2, effb0, efflite, effb2-static$"),
         ({"student": 3}, r"student is 3, not a str$"),
         ({"steps": 2.5}, r"steps is 2\.5, not a int$"),
         ({"steps": True}, r"steps is True, not a int$"),

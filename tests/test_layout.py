@@ -12,11 +12,14 @@ from tests.helpers import ROOT
 
 ORDER = ["edge", "export", "distill", "benchmarks"]  # each may use those before it
 DEVICE = {"numpy", "onnxruntime", "sounddevice", "soundfile", "soxr", "yaml"}
+ASKED_FOR = {"openvino", "torch", "onnx"}  # by --backend, and imported in edge/backends alone
 
 
-def imports(package: str) -> set[str]:
+def imports(package: str, without: str = "nothing") -> set[str]:
     found = set()
     for path in (ROOT / package).rglob("*.py"):
+        if without in path.parts:
+            continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
@@ -32,12 +35,14 @@ def test_arrows_point_down(package: str) -> None:
 
 
 def test_edge_needs_what_the_package_installs_and_nothing_else() -> None:
-    assert imports("edge") - {"edge"} == DEVICE
+    assert imports("edge") - {"edge"} == DEVICE | ASKED_FOR
+    assert imports("edge", without="backends") - {"edge"} == DEVICE - {"onnxruntime"}
 
 
 def test_the_command_line_loads_no_pytorch() -> None:
     code = (
-        "import sys, edge.cli; print([m for m in ('torch', 'onnx', 'distill') if m in sys.modules])"
+        "import sys, edge.cli; from edge.captioner import load_captioner; load_captioner();"
+        "print([m for m in ('torch', 'onnx', 'openvino', 'distill') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "[]", done

@@ -1,0 +1,40 @@
+"""ONNX Runtime, the default: the smallest to install, and on ARM too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from edge.backends import Run
+from edge.bundle import Bundle
+from edge.errors import BundleError
+from edge.features import Floats
+
+
+def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
+    """Encoder and decoder."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # On x86-64 without VNNI its quick int8 products saturate, and captions are wrong; not these.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    # Between windows a device should sleep, not spin.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+
+    def run(graph: bytes) -> Run:
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+        def call(inputs: Mapping[str, NDArray[np.generic]]) -> Sequence[Floats]:
+            return session.run(None, inputs)
+
+        return call
+
+    try:
+        return run(bundle.graphs["encoder.onnx"]), run(bundle.graphs["decoder.onnx"])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        reason = str(error).splitlines()[0]
+        raise BundleError(f"model {bundle.name!r}: ONNX Runtime refuses it: {reason}") from None

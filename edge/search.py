@@ -1,0 +1,86 @@
+"""Beam search over a backend, all beams in one step; with one beam it is greedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.backends import Backend
+from edge.bundle import DecoderSpec, SearchSpec
+from edge.features import Floats
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A token sequence, without start and end."""
+
+    tokens: list[int]
+    score: float  # mean log-probability of its tokens, the end among them
+
+
+def search(backend: Backend, memory: Floats, spec: DecoderSpec, options: SearchSpec) -> Hypothesis:
+    """The best of the first `options.beam` sequences that end.
+
+    Beams are ranked by summed log-probability while they grow, and by its mean once they have
+    ended; at `max_tokens` every beam ends. It is the search of the paper's published code, which
+    goes on where two that end together take the count past `options.beam`.
+    """
+    past = backend.start()
+    grown: list[list[int]] = [[]]  # the tokens of each beam that has not ended
+    sums: Floats = np.zeros(1, np.float32)
+    last = [spec.start]
+    ended: list[Hypothesis] = []
+    for length in range(1, options.max_tokens + 1):
+        logits, past = backend.step(last, past, memory)
+        logits[:, options.forbidden] = -np.inf
+        steps = log_softmax(logits)
+        for row, tokens in zip(steps, grown, strict=True):
+            row[repeating(tokens, options.no_repeat_ngram)] = -np.inf
+        totals = (sums[:, None] + steps).ravel()
+        parents, last, sums_of = [], [], []
+        longer = []
+        for place in _largest(totals, options.beam):
+            parent, token = divmod(int(place), steps.shape[1])
+            tokens = [*grown[parent], token]
+            if token == spec.end or length == options.max_tokens:
+                said = tokens[:-1] if token == spec.end else tokens
+                ended.append(Hypothesis(said, float(totals[place]) / length))
+            else:
+                parents.append(parent)
+                last.append(token)
+                sums_of.append(totals[place])
+                longer.append(tokens)
+        best = max((hypothesis.score for hypothesis in ended), default=-np.inf)
+        # No beam gains by growing: at the best, its sum stays as it is to the end.
+        if len(ended) == options.beam or max(sums_of, default=-np.inf) / options.max_tokens <= best:
+            break
+        past, grown, sums = past[:, :, parents], longer, np.array(sums_of, np.float32)
+    return max(ended, key=lambda hypothesis: hypothesis.score)
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Log-probabilities of `logits` (rows, vocabulary)."""
+    shifted = logits - logits.max(1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+
+
+def repeating(tokens: list[int], n: int) -> list[int]:
+    """The tokens that would make the last `n` of `tokens` and themselves an n-gram said before."""
+    if n == 0 or len(tokens) < n:
+        return []
+    tail = tokens[len(tokens) - n + 1 :]
+    starts = range(len(tokens) - n + 1)
+    return [tokens[i + n - 1] for i in starts if tokens[i : i + n - 1] == tail]
+
+
+def _largest(values: Floats, count: int) -> list[int]:
+    """Places of the `count` largest finite `values`, largest first; of equals the first."""
+    left, places = values.copy(), []
+    for _ in range(count):
+        place = int(left.argmax())
+        if not np.isfinite(left[place]):
+            break
+        places.append(place)
+        left[place] = -np.inf
+    return places
