@@ -13,6 +13,7 @@ from edge.bundle import GRAPHS, Bundle, load_bundle
 from edge.config import BACKENDS
 from edge.errors import BundleError
 from edge.features import LogMel
+from edge.search import log_softmax
 from export.compare import limit
 
 SECONDS = 5
@@ -92,20 +93,21 @@ def _checked(bundle: Bundle, path: Path) -> str:
 
 
 def _heard(bundle: Bundle, backend: Backend) -> list[np.ndarray]:
-    """Probabilities of the first words after each of two beams, for a made sound."""
+    """Probabilities of what follows each of as many words as a caption may have."""
     rate = bundle.features.sample_rate
     t = np.arange(SECONDS * rate) / rate
     sweep = 0.2 * np.sin(2 * np.pi * (100 * t + 300 * t**2)) * (np.sin(2 * np.pi * t) > 0)
-    noise = np.random.default_rng(0).standard_normal(len(t))
-    memory = backend.encode(LogMel(bundle.features)((sweep + 0.01 * noise).astype(np.float32)))
+    rng = np.random.default_rng(0)
+    audio = sweep + 0.01 * rng.standard_normal(len(t))
+    memory = backend.encode(LogMel(bundle.features)(audio.astype(np.float32)))
+    words = rng.integers(len(bundle.vocabulary), size=bundle.search.max_tokens - 1)
     past, found = backend.start(), []
-    for tokens in ([bundle.decoder.start], [3], [4]):
-        logits, past = backend.step(tokens, past, memory)
+    for token in [bundle.decoder.start, *map(int, words)]:
+        logits, past = backend.step([token], past, memory)
         if logits.shape != (1, len(bundle.vocabulary)) or not np.isfinite(logits).all():
             raise BundleError(
                 f"model {bundle.name!r}: logits of shape {logits.shape} do not fit the "
                 f"vocabulary of {len(bundle.vocabulary)} words, or are not finite"
             )
-        exp = np.exp(logits - logits.max())
-        found.append(exp / exp.sum())
+        found.append(np.exp(log_softmax(logits)))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -20,8 +21,10 @@ def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # On x86-64 without VNNI its quick int8 products saturate, and captions are wrong; not these.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    if not _has_vnni():
+        # On x86-64 its quick int8 products saturate then, and captions are wrong; not these. With
+        # VNNI the quick ones are right, and take half the time. Other processors ignore it.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     # Between windows a device should sleep, not spin.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
 
@@ -38,3 +41,13 @@ def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         reason = str(error).splitlines()[0]
         raise BundleError(f"model {bundle.name!r}: ONNX Runtime refuses it: {reason}") from None
+
+
+def _has_vnni() -> bool:
+    """Whether the processor is known to add up int8 products exactly; if in doubt it is not."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        flags = ""
+    return "AVX512_ICL" in found or "avx_vnni" in flags

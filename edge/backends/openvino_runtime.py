@@ -27,6 +27,8 @@ def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
         # By default it would compute in bf16 or f16 where the CPU can: other captions.
         "INFERENCE_PRECISION_HINT": "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+        # Its compiled subgraphs get attention over 16 tokens and more wrong (seen in 2026.4.1).
+        "SNIPPETS_MODE": "DISABLE",
     }
     if folder := _cache():
         settings["CACHE_DIR"] = str(folder)
