@@ -125,3 +125,18 @@ def test_the_command_line_takes_a_backend_and_beams(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("backend: tflite\n")
     done = aac_stream("--config", str(tmp_path / "c.yaml"))
     assert "backend: 'tflite' is not one of onnx, openvino, torch" in the_one_line(done)
+
+
+def test_a_processor_that_is_not_known_is_taken_to_have_no_vnni(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a Raspberry Pi 4, NumPy finds nothing to tell of."""
+    from edge.backends import onnx_runtime
+
+    monkeypatch.setattr(np, "show_config", lambda mode: {"SIMD Extensions": {"baseline": [mode]}})
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "flags : sse2 avx2")
+    assert not onnx_runtime._has_vnni()
+    expected = load_captioner().describe_audio(np.zeros(80_000, np.float32))
+    assert expected.quiet
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "flags : sse2 avx2 avx_vnni")
+    assert onnx_runtime._has_vnni()

@@ -45,7 +45,7 @@ def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
 
 def _has_vnni() -> bool:
     """Whether the processor is known to add up int8 products exactly; if in doubt it is not."""
-    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
