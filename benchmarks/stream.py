@@ -116,7 +116,7 @@ def report(runs: dict[str, list[Run]], sizes: dict[str, float], hop_s: float, th
         f"{machine()}. Medians of {len(first)} runs, {first[0].audio_s:.0f} s of audio, "
         f"a window each {hop_s:g} s, {threads} thread(s).",
         "",
-        "| bundle | size | cold start | encoder, per window | decoder, per token "
+        "| bundle | size | cold start | encoder, per window | decoder, per step of all beams "
         "| real-time factor | peak memory |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
