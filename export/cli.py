@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
         if args.command == "inspect":
-            from export.check import inspect
+            from export.contents import inspect
 
             print(inspect(args.bundle))
         elif args.command == "verify":
@@ -64,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             write(args)
     except ModuleNotFoundError as error:
+        extra = "import" if args.command == "import" else "export"
         print(
-            f"aac-export: {error.name} is not installed; type: pip install 'aac-stream[export]'",
+            f"aac-export: {error.name} is not installed; type: pip install 'aac-stream[{extra}]'",
             file=sys.stderr,
         )
         return 2
