@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.stream import Run, measure_apart, report
-from edge.bundle import default_bundle, load_bundle
+from edge.bundle import default_bundle, load_bundle, size_mb
 from edge.config import BACKENDS
 from edge.errors import AacStreamError
 from edge.sources import FileSource
@@ -73,7 +73,7 @@ def _stream(args: argparse.Namespace) -> str:
     names = [load_bundle(folder).precision for folder in folders]
     for _ in tqdm(range(args.repeats), desc="runs", leave=False):
         for name, folder in zip(names, folders, strict=True):
-            sizes[name] = sum(f.stat().st_size for f in folder.iterdir()) / 1e6
+            sizes[name] = size_mb(folder)
             run = measure_apart(args.recording, folder, args.hop_s, args.threads)
             runs.setdefault(name, []).append(run)
     return report(runs, sizes, args.hop_s, args.threads)

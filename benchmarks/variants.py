@@ -20,7 +20,7 @@ from distill.listen import Told
 from distill.noise import RATE
 from distill.readback import Reader
 from edge.backends import Backend, load_backend
-from edge.bundle import Bundle, load_bundle
+from edge.bundle import Bundle, load_bundle, size_mb
 from edge.captioner import Captioner
 from edge.features import Floats, LogMel
 
@@ -76,8 +76,8 @@ def _row(folder: Path, name: str) -> Row | None:
     bundle = load_bundle(folder)
     if bundle.format != "onnx" and name != bundle.format:
         return None
-    size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
-    return Row(bundle.precision, name, bundle, load_backend(name, bundle, threads=1), size)
+    backend = load_backend(name, bundle, threads=1)
+    return Row(bundle.precision, name, bundle, backend, size_mb(folder))
 
 
 def _by(captioner: Captioner) -> Callable[[Item], Told]:

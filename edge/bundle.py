@@ -74,6 +74,11 @@ def default_bundle() -> Path:
     return Path(str(files("edge") / "model"))
 
 
+def size_mb(folder: Path) -> float:
+    """What the bundle in `folder` takes on disk."""
+    return sum(file.stat().st_size for file in folder.iterdir()) / 1e6
+
+
 def load_bundle(folder: Path) -> Bundle:
     """Read and verify the bundle in `folder`.
 

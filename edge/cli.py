@@ -16,9 +16,7 @@ from edge.errors import AacStreamError
 from edge.loop import Loop
 from edge.microphone import MicrophoneSource, find_input, list_inputs
 from edge.sinks import Sink
-from edge.sources import FileSource, Source, standard_input
-
-AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"}
+from edge.sources import AUDIO_SUFFIXES, FileSource, Source, standard_input
 
 
 def parser() -> argparse.ArgumentParser:

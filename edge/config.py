@@ -10,11 +10,12 @@ from typing import Any
 
 import yaml
 
+from edge.backends import RUNTIMES
 from edge.errors import ConfigError
 from edge.fill import check_type
 
 FORMATS = ("text", "jsonl")
-BACKENDS = ("onnx", "openvino", "torch")
+BACKENDS = tuple(RUNTIMES)
 
 
 @dataclass(frozen=True)

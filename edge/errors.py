@@ -21,5 +21,9 @@ class BundleError(AacStreamError):
     """A model bundle is missing, damaged or of another version."""
 
 
+class NotInstalledError(BundleError):
+    """A package that a backend needs is not there."""
+
+
 class OutputError(AacStreamError):
     """Captions cannot be written."""

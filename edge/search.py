@@ -65,6 +65,15 @@ def log_softmax(logits: Floats) -> Floats:
     return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
 
 
+def probabilities(backend: Backend, memory: Floats, tokens: list[int]) -> Floats:
+    """Of what follows each of `tokens`, the start token first; shape = (tokens, vocabulary)."""
+    past, rows = backend.start(), []
+    for token in tokens:
+        logits, past = backend.step([token], past, memory)
+        rows.append(np.exp(log_softmax(logits))[0])
+    return np.stack(rows)
+
+
 def repeating(tokens: list[int], n: int) -> list[int]:
     """The tokens that would make the last `n` of `tokens` and themselves an n-gram said before."""
     if n == 0 or len(tokens) < n:

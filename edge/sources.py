@@ -20,6 +20,7 @@ from edge.features import Floats
 from edge.ring import Block, RingBuffer
 from edge.stderr import quiet_stderr
 
+AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"}
 RING_S = 20.0  # seconds of audio that a source holds while the loop is busy
 STREAMED_WAV = 2**31 - 2**16  # bytes; sizes from here on stand for "not known"
 MP3_HEADER = 65_536  # bytes of an MP3 within which its length would stand, tags before it included

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edge.bundle import size_mb
 from edge.errors import AacStreamError, BundleError
+from edge.sources import AUDIO_SUFFIXES
 
-AUDIO = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"}
 CLIPS = 200  # of a folder; more changes no range
 
 
@@ -97,12 +98,11 @@ def write(args: argparse.Namespace) -> None:
         checkpoint = replace(checkpoint, calibration=recordings(args.clips))
     names = args.variant or (["fp32", "int8"] if checkpoint.calibration else ["fp32"])
     for folder, found in write_bundles(checkpoint, names, args.out):
-        size = sum(file.stat().st_size for file in folder.iterdir())
         heard = (
             f"on {found.clips} recordings" if found.clips else "on noise; --clips for real audio"
         )
         print(
-            f"{folder}: {size / 1e6:.1f} MB; token probabilities differ from PyTorch's by "
+            f"{folder}: {size_mb(folder):.1f} MB; token probabilities differ from PyTorch's by "
             f"{found.largest:.2g} at most, {found.mean:.2g} on average, {heard}",
             flush=True,
         )
@@ -110,7 +110,7 @@ def write(args: argparse.Namespace) -> None:
 
 def recordings(folder: Path) -> list[Path]:
     """Recordings below `folder`, no more than needed, spread over all that are there."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO)
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
     if not found:
-        raise BundleError(f"{folder}: holds no recordings ({', '.join(sorted(AUDIO))})")
+        raise BundleError(f"{folder}: holds no recordings ({', '.join(sorted(AUDIO_SUFFIXES))})")
     return found[:: -(-len(found) // CLIPS)]

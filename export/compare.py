@@ -13,6 +13,7 @@ from edge.bundle import Bundle
 from edge.captioner import Captioner
 from edge.errors import BundleError
 from edge.features import Floats
+from edge.search import probabilities
 from export.checkpoint import Checkpoint
 
 CLIPS = 16  # enough to see a wrong graph, few enough to take seconds
@@ -52,12 +53,8 @@ def difference(checkpoint: Checkpoint, bundle: Bundle, windows: Sequence[Floats]
         said = captioner.hypothesis(features).tokens
         prefix = [bundle.decoder.start, *said][: bundle.search.max_tokens]
         expected, _ = checkpoint.student(torch.from_numpy(features)[None], torch.tensor([prefix]))
-        memory, past, logits = backend.encode(features), backend.start(), []
-        for token in prefix:
-            row, past = backend.step([token], past, memory)
-            logits.append(torch.from_numpy(row[0].copy()))
-        gap = torch.stack(logits).softmax(1) - expected[0].softmax(1)
-        found.append(float(gap.abs().max()))
+        got = probabilities(backend, backend.encode(features), prefix)
+        found.append(float(np.abs(got - expected[0].softmax(1).numpy()).max()))
     result = Difference(max(found), float(np.mean(found)), len(chosen) if windows else 0)
     most = limit(bundle.precision)
     if not result.mean <= most:  # also NaN

@@ -146,6 +146,8 @@ def test_verify_finds_a_graph_of_another_model(
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "vocabulary": manifest["vocabulary"][:-1]}))
     assert "do not fit the vocabulary of 767 words" in the_line(["verify", str(copy)], capsys)
+    path.write_text(json.dumps({**manifest, "vocabulary": [*manifest["vocabulary"], "more"]}))
+    assert "do not fit the vocabulary of 769 words" in the_line(["verify", str(copy)], capsys)
 
 
 def test_verify_finds_what_is_no_graph(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle, DecoderSpec
-from edge.errors import BundleError
+from edge.errors import BundleError, NotInstalledError
 from edge.features import Floats
 
 # The inputs of a graph by name to its outputs in order.
@@ -67,7 +67,7 @@ def load_backend(name: str, bundle: Bundle, threads: int = 1) -> Backend:
     except ModuleNotFoundError as error:
         if error.name not in needs:
             raise
-        raise BundleError(
+        raise NotInstalledError(
             f"backend {name}: {error.name} is not installed; type: pip install {package}"
         ) from None
     if bundle.format != "onnx" and name != bundle.format:
