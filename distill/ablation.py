@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from distill.captions import load_wordings
 from distill.config import TrainConfig, read_config
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from distill.evaluate import answers, figures
 from distill.heldback import Item, items
 from distill.listen import Told, by_student

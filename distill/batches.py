@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from distill.config import TrainConfig
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from distill.store import Shard, read_shard, shard_folders
 from distill.vocabulary import Vocabulary
 from edge.features import FeatureSpec

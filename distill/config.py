@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import yaml
 
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from export.encoder import ENCODERS
 
 T = TypeVar("T")

@@ -10,12 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.errors import CorpusError
 from edge.clip import read_clip
-from edge.errors import AacStreamError
-
-
-class CorpusError(AacStreamError):
-    """The corpus, or what training needs beside it, cannot be read; the message names the file."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 VOWELS = "aeiou"
@@ -66,3 +67,11 @@ def parse_wording(text: str) -> Wording:
     if len(rest) > 1 or " " in verb or not subject or not verb:
         raise ValueError(f"{text!r} is not 'subject / verb / rest'")
     return Wording(subject.rstrip("*"), subject.endswith("*"), verb, "".join(rest))
+
+
+def normalise(caption: str) -> str:
+    """`caption` in lower case, no punctuation, single spaces; apostrophes within words stay."""
+    text = unicodedata.normalize("NFKC", caption.replace("’", "'")).lower()
+    # By category: letters of some scripts carry marks that the classes of `re` leave out.
+    kept = "".join(c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
+    return " ".join(bare for word in kept.split() if (bare := word.strip("'")))

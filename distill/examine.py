@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from distill.captions import load_wordings
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from distill.evaluate import RULE, Answer, Figure, answers, figures, reasons_missing
 from distill.heldback import Item, items
 from distill.listen import Told, by_bundle, by_teacher

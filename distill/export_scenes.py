@@ -10,7 +10,8 @@ import soundfile
 from tqdm import tqdm
 
 from distill.captions import load_wordings, write
-from distill.corpus import CorpusError, load_all, read_clips
+from distill.corpus import load_all, read_clips
+from distill.errors import CorpusError
 from distill.noise import RATE
 from distill.recipe.tables import load_recipe
 from distill.simulate import SceneSpec, Simulator

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from distill.captions import Wordings, write
-from distill.corpus import Clip, CorpusError, load_all, read_clips
+from distill.corpus import Clip, load_all, read_clips
+from distill.errors import CorpusError
 from distill.noise import NOISES, RATE
 from distill.simulate import SceneSpec, Simulator
 from distill.truth import Truth

@@ -29,8 +29,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from distill.corpus import CorpusError
-from distill.userdata import normalise
+from distill.english import normalise
+from distill.errors import CorpusError
 
 REPEATS = 32  # BART reads each memory vector so often (WavCaps), else `audio_repeats` of its config
 Model = TypeVar("Model", ClapAudioModel, BartForConditionalGeneration)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from export.checkpoint import load_checkpoint
 
 RUN_ONLY = ("student", "projections", "optimiser", "schedule")

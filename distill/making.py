@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from distill.captions import Wordings, write
 from distill.config import DataConfig
+from distill.english import normalise
 from distill.noise import RATE
 from distill.simulate import Simulator
 from distill.sources import Recordings
-from distill.userdata import Recording, normalise
+from distill.userdata import Recording
 from edge.clip import read_clip
 from edge.errors import AudioError
 from edge.features import FeatureSpec, Floats, LogMel

@@ -14,8 +14,10 @@ from tqdm import tqdm
 
 from distill.captions import load_wordings
 from distill.config import DataConfig
-from distill.corpus import CorpusError, load_all, read_clips
+from distill.corpus import load_all, read_clips
 from distill.decoder_training import train_decoder
+from distill.english import normalise
+from distill.errors import CorpusError
 from distill.making import FEATURES, Job, Maker, make, plan
 from distill.noise import RATE
 from distill.readback import vocabulary as words_of
@@ -32,7 +34,6 @@ from distill.store import (
 )
 from distill.tagger import load_tagger
 from distill.teacher import AudioSetTrm, Teacher
-from distill.userdata import normalise
 from distill.vocabulary import Vocabulary, vocabulary_of
 
 CALIBRATION_CLIPS = 200  # that show int8 the range of real values

@@ -9,7 +9,8 @@ from typing import Any
 
 import soundfile
 
-from distill.corpus import Clip, CorpusError
+from distill.corpus import Clip
+from distill.errors import CorpusError
 from distill.userdata import Recording, find_recordings
 
 

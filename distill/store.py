@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 
 Half = NDArray[np.float16]
 ABOUT = "prepared.json"

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from export.checkpoint import DAMAGE
 
 SAMPLE_RATE = 32_000

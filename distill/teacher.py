@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from distill.search import beam_search
 from distill.tagger import EMBEDDING_DIM, SAMPLE_RATE, Tagger
 from distill.vocabulary import Vocabulary

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from distill.batches import Batch, Batches, choose
 from distill.config import TrainConfig
-from distill.corpus import CorpusError
 from distill.cpu import depthwise_in_fp32, precision
+from distill.errors import CorpusError
 from distill.losses import Projections, sequence_loss, supervised_loss
 from distill.schedule import warm_cosine
 from distill.store import read_about

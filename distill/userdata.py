@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import soundfile
 
-from distill.corpus import CorpusError
+from distill.english import normalise
+from distill.errors import CorpusError
 from edge.stderr import quiet_stderr
 
 LAYOUTS = ("csv", "clotho", "audiocaps", "audio")
@@ -72,14 +72,6 @@ def find_recordings(folder: Path, layout: str, split: str = "train") -> Found:
         why = f"mend them, first {faults[0]}" if faults else "add some, or ask for another split"
         raise CorpusError(f"{folder}: no recording of split {split} can be used; {why}")
     return Found(good, faults)
-
-
-def normalise(caption: str) -> str:
-    """`caption` in lower case, no punctuation, single spaces; apostrophes within words stay."""
-    text = unicodedata.normalize("NFKC", caption.replace("’", "'")).lower()
-    # By category: letters of some scripts carry marks that the classes of `re` leave out.
-    kept = "".join(c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
-    return " ".join(bare for word in kept.split() if (bare := word.strip("'")))
 
 
 def _table(folder: Path, layout: str, split: str) -> _Table:

@@ -12,7 +12,7 @@ from distill import ablation
 from distill.ablation import Run, read_runs, table
 from distill.cli import main
 from distill.config import TrainConfig, read_config
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from export.checkpoint import load_checkpoint
 from tests.helpers import ROOT
 from tests.made_up import experiment, the_line

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from distill.batches import Batch, Batches, augment, choose
 from distill.config import TrainConfig, read_config
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from distill.making import FEATURES
 from distill.store import read_shard, write_pseudo, write_shard
 from distill.vocabulary import SPECIAL, Vocabulary, vocabulary_of

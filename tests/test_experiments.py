@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distill.config import DataConfig, TrainConfig, read_config
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from tests.helpers import ROOT
 from tests.made_up import experiment
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from distill.captions import load_wordings
-from distill.corpus import CorpusError, read_clips
+from distill.corpus import read_clips
+from distill.errors import CorpusError
 from distill.heldback import Item, held_back_clips, items
 from distill.metrics import match_events, order_holds
 from distill.noise import NOISES, RATE

@@ -23,7 +23,7 @@ from transformers import (
     ClapFeatureExtractor,
 )
 
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from distill.htsat_bart import (
     HtsatBart,
     clap_front_end,

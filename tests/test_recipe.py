@@ -11,7 +11,8 @@ import pytest
 import soundfile
 
 from distill.cli import main
-from distill.corpus import CorpusError, read_clips
+from distill.corpus import read_clips
+from distill.errors import CorpusError
 from distill.recipe.build import build
 from distill.recipe.card import card
 from distill.recipe.choosing import (

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from distill.config import DataConfig, read_config
-from distill.corpus import CorpusError
 from distill.decoder_training import train_decoder
+from distill.errors import CorpusError
 from distill.search import beam_search
 from distill.store import Shard
 from distill.tagger import EMBEDDING_DIM, Tagger, load_classes, load_tagger

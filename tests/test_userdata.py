@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from distill.corpus import CorpusError
-from distill.userdata import LAYOUTS, find_recordings, normalise
+from distill.english import normalise
+from distill.errors import CorpusError
+from distill.userdata import LAYOUTS, find_recordings
 
 RATE = 16_000
 

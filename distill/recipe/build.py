@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from distill.corpus import CorpusError, read_clips
+from distill.corpus import read_clips
+from distill.errors import CorpusError
 from distill.recipe.agreement import Agreement, agreement, tag
 from distill.recipe.choosing import Candidate, capped, with_splits, without_duplicates
 from distill.recipe.clips import Job, clip_path, make_clips, read_print

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 
 # Of the host's C library there can be only one.
 FROM_HOST = re.compile(r"lib(c6|gcc-s1|stdc\+\+6|crypt1|perl.*|selinux1|systemd0)$")

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 from distill.recipe.cutting import RATE
 from distill.recipe.debian import unpack, unpack_program
 from distill.recipe.tables import BANK, Instrument

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from distill.corpus import CorpusError
+from distill.errors import CorpusError
 
 HERE = Path(__file__).parent
 BANK = "fluid-soundfont-gm"  # the package that the instruments are in
