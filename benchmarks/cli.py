@@ -1,79 +1,123 @@
-"""`aac-bench`: what the streaming loop costs on this machine, and each variant of a model."""
+"""`aac-bench`: how fast, how small and how good, on which runtime, and against what."""
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
-from benchmarks.stream import Run, measure_apart, report
-from edge.bundle import default_bundle, load_bundle, size_mb
-from edge.config import BACKENDS
+from benchmarks.plan import scenarios
+from benchmarks.results import FILE, read_result
 from edge.errors import AacStreamError
-from edge.sources import FileSource
+
+SAMPLE = Path(__file__).parents[1] / "examples" / "sample.ogg"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog="aac-bench", description="Measures bundles on this machine.")
+    p = argparse.ArgumentParser(prog="aac-bench", description="Measures systems on this machine.")
     commands = p.add_subparsers(dest="command", required=True)
-    s = commands.add_parser(
-        "stream",
-        help="real-time factor, memory and cold start of the streaming loop",
-        description="Real-time factor, memory and cold start of the streaming loop. "
-        "Several bundles are measured in turn, so that their ratios hold on a noisy machine.",
+    r = commands.add_parser(
+        "run",
+        help="measure, and write a result file",
+        description="Measures the bundle that ships, its fp32 original, the same in PyTorch, the "
+        "paper's published student and its teacher, as far as their packages are installed.",
     )
-    s.add_argument("recording", type=Path, help="an audio file, for example examples/sample.ogg")
-    s.add_argument("bundles", type=Path, nargs="*", help="bundles (default: the one that ships)")
-    s.add_argument("--hop-s", type=float, default=1.0, help="seconds between windows (1)")
-    s.add_argument("--threads", type=int, default=1, help="threads for the model (1)")
-    s.add_argument("--repeats", type=int, default=5, help="runs of each bundle (5)")
-    v = commands.add_parser("variants", help="bundles on backends: size, speed, captions")
-    v.add_argument("bundles", type=Path, nargs="+", help="the first is what others are compared to")
-    v.add_argument("--corpus", type=Path, required=True, help="an open corpus that was built")
-    v.add_argument(
-        "--scenes", type=int, default=300, help="scenes beside the held-back clips (300)"
+    r.add_argument("out", type=Path, help=f"folder for {FILE}")
+    r.add_argument("bundles", type=Path, nargs="*", help="bundles to measure instead of ours")
+    r.add_argument("--name", default="", help="what reports call this machine")
+    names = [scenario.name for scenario in scenarios(rounds=1, scenes=0)]
+    r.add_argument(
+        "--scenario", choices=names, action="append", help="may be repeated; all if none is given"
     )
-    v.add_argument("--window-s", type=float, default=5.0, help="of which the speed is measured (5)")
-    v.add_argument(
-        "--backend", choices=BACKENDS, action="append", help="may be repeated (onnx, openvino)"
+    r.add_argument(
+        "--system", metavar="NAME", action="append", help="as int8/onnx; may be repeated"
     )
+    r.add_argument("--rounds", type=_positive, default=7, help="of each measurement (7)")
+    r.add_argument("--recording", type=Path, default=SAMPLE, help="what the loop hears")
+    r.add_argument("--folder", type=Path, help="recordings for the batch")
+    r.add_argument("--corpus", type=Path, help="an open corpus that was built, for the quality")
+    r.add_argument("--scenes", type=_positive, default=300, help="beside its clips (300)")
+    r.add_argument(
+        "--before", type=Path, metavar="CHECKOUT", help="measure the edge of another checkout, too"
+    )
+    t = commands.add_parser("report", help="one report of the results of one or more machines")
+    t.add_argument("results", type=Path, nargs="+", help="result files, or their folders")
+    t.add_argument("--out", type=Path, default=Path("report"), help="folder for it (report)")
+    c = commands.add_parser("compare", help="what changed beyond noise from one result to another")
+    c.add_argument("before", type=Path, help="a result file, or its folder")
+    c.add_argument("after", type=Path, help="another")
+    h = commands.add_parser("headline", help="the table of the README, from a result file")
+    h.add_argument("result", type=Path, help="a result file, or its folder")
+    h.add_argument("--write", type=Path, metavar="FILE", help="put it between the marks in FILE")
     return p
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+_positive.__name__ = "positive number"  # argparse says it where it refuses one
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    args = parser().parse_args(argv)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = parser().parse_args(arguments)
     try:
-        if args.command == "stream":
-            print(_stream(args))
-        else:
-            from benchmarks.variants import variants
-
-            backends = args.backend or ["onnx", "openvino"]
-            print(variants(args.bundles, backends, args.corpus, args.scenes, args.window_s))
+        return COMMANDS[args.command](args, arguments)
     except AacStreamError as error:
         print(f"aac-bench: {error}", file=sys.stderr)
         return 2
-    except subprocess.CalledProcessError as error:
-        print(f"aac-bench: {error.stderr.strip().splitlines()[-1]}", file=sys.stderr)
-        return 2
+
+
+def _run(args: argparse.Namespace, arguments: list[str]) -> int:
+    try:
+        from benchmarks.measure import measure
+    except ModuleNotFoundError as error:
+        raise AacStreamError(
+            f"{error.name} is not installed; type: pip install 'aac-stream[bench]'"
+        ) from None
+
+    path = args.out / FILE
+    try:
+        measure(args, arguments, path)
+    except KeyboardInterrupt:
+        print(f"aac-bench: stopped; {path} holds what was measured", file=sys.stderr)
+        return 130
+    print(f"{path}: written; for a report, type: aac-bench report {args.out}")
     return 0
 
 
-def _stream(args: argparse.Namespace) -> str:
-    folders = args.bundles or [default_bundle()]
-    runs: dict[str, list[Run]] = {}
-    sizes: dict[str, float] = {}
-    FileSource(args.recording, fast=True).close()
-    names = [load_bundle(folder).precision for folder in folders]
-    for _ in tqdm(range(args.repeats), desc="runs", leave=False):
-        for name, folder in zip(names, folders, strict=True):
-            sizes[name] = size_mb(folder)
-            run = measure_apart(args.recording, folder, args.hop_s, args.threads)
-            runs.setdefault(name, []).append(run)
-    return report(runs, sizes, args.hop_s, args.threads)
+def _report(args: argparse.Namespace, _: list[str]) -> int:
+    from benchmarks.report import write_report
+
+    for path in write_report([read_result(path) for path in args.results], args.out):
+        print(path)
+    return 0
+
+
+def _compare(args: argparse.Namespace, _: list[str]) -> int:
+    from benchmarks.compare import compare
+
+    print(compare(read_result(args.before), read_result(args.after)))
+    return 0
+
+
+def _headline(args: argparse.Namespace, _: list[str]) -> int:
+    from benchmarks.headline import headline, update
+
+    text = headline(read_result(args.result))
+    if args.write is None:
+        print(text)
+    else:
+        changed = update(args.write, text)
+        print(f"{args.write}: {'written' if changed else 'is as it was'}")
+    return 0
+
+
+COMMANDS = {"run": _run, "report": _report, "compare": _compare, "headline": _headline}

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.captioner import Captioner
 from edge.config import StreamConfig
-from edge.features import FeatureSpec, Floats, level_db
+from edge.features import Floats
 from edge.resample import Resampler
 from edge.sources import Source
 from edge.windows import windows_of
@@ -106,8 +106,8 @@ class Loop:
         """The caption of the window that ends at hop `end`."""
         began = time.perf_counter()
         start = max(0, end - self._window)
-        features = self._windows.features(start, end)
-        level = loud_level_db(features, self._spec)
+        features, levels = self._windows.window(start, end)
+        level = _loud(levels)
         state, text, confidence = "quiet", "", 1.0
         if level >= self._config.quiet_db:
             heard = self._captioner.describe(features)
@@ -131,6 +131,6 @@ class Loop:
         return hops * self._spec.hop / self._spec.sample_rate
 
 
-def loud_level_db(features: Floats, spec: FeatureSpec) -> float:
+def _loud(level_db: Floats) -> float:
     """Level that a twentieth of the frames exceed: a short bark counts, a click does not."""
-    return float(np.percentile(level_db(features, spec), 95.0))
+    return float(np.percentile(level_db, 95.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,20 +37,21 @@ def search(backend: Backend, memory: Floats, spec: DecoderSpec, options: SearchS
         logits[:, options.forbidden] = -np.inf
         steps = log_softmax(logits)
         for row, tokens in zip(steps, grown, strict=True):
-            row[repeating(tokens, options.no_repeat_ngram)] = -np.inf
-        totals = (sums[:, None] + steps).ravel()
+            if again := repeating(tokens, options.no_repeat_ngram):
+                row[again] = -np.inf
+        steps += sums[:, None]
         parents, last, sums_of = [], [], []
         longer = []
-        for place in _largest(totals, options.beam):
-            parent, token = divmod(int(place), steps.shape[1])
+        for place, total in _largest(steps.ravel(), options.beam):
+            parent, token = divmod(place, steps.shape[1])
             tokens = [*grown[parent], token]
             if token == spec.end or length == options.max_tokens:
                 said = tokens[:-1] if token == spec.end else tokens
-                ended.append(Hypothesis(said, float(totals[place]) / length))
+                ended.append(Hypothesis(said, total / length))
             else:
                 parents.append(parent)
                 last.append(token)
-                sums_of.append(totals[place])
+                sums_of.append(total)
                 longer.append(tokens)
         best = max((hypothesis.score for hypothesis in ended), default=-np.inf)
         # No beam gains by growing: at the best, its sum stays as it is to the end.
@@ -62,7 +64,8 @@ def search(backend: Backend, memory: Floats, spec: DecoderSpec, options: SearchS
 def log_softmax(logits: Floats) -> Floats:
     """Log-probabilities of `logits` (rows, vocabulary)."""
     shifted = logits - logits.max(1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    shifted -= np.log(np.exp(shifted).sum(1, keepdims=True))
+    return shifted
 
 
 def probabilities(backend: Backend, memory: Floats, tokens: list[int]) -> Floats:
@@ -83,13 +86,17 @@ def repeating(tokens: list[int], n: int) -> list[int]:
     return [tokens[i + n - 1] for i in starts if tokens[i : i + n - 1] == tail]
 
 
-def _largest(values: Floats, count: int) -> list[int]:
-    """Places of the `count` largest finite `values`, largest first; of equals the first."""
-    left, places = values.copy(), []
+def _largest(values: Floats, count: int) -> list[tuple[int, float]]:
+    """Places of the `count` largest finite `values` and these, largest first; of equals the first.
+
+    Each is taken out of `values`.
+    """
+    found = []
     for _ in range(count):
-        place = int(left.argmax())
-        if not np.isfinite(left[place]):
+        place = int(values.argmax())
+        value = float(values[place])
+        if not math.isfinite(value):
             break
-        places.append(place)
-        left[place] = -np.inf
-    return places
+        found.append((place, value))
+        values[place] = -np.inf
+    return found

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.features import FeatureSpec, Floats, LogMel, LogMelStream
+from edge.features import FeatureSpec, Floats, LogMel, LogMelStream, level_db
 
 
 class Windows(Protocol):
@@ -19,8 +19,8 @@ class Windows(Protocol):
     def push(self, samples: Floats) -> None:
         """Mono samples at the model's rate."""
 
-    def features(self, start: int, end: int) -> Floats:
-        """Features (frames, mels) of the window from hop `start` to `end`."""
+    def window(self, start: int, end: int) -> tuple[Floats, Floats]:
+        """Features (frames, mels) from hop `start` to `end`, and the level of each frame in dB."""
 
     def forget(self, before: int) -> None:
         """No window will start before the hop `before`."""
@@ -32,11 +32,12 @@ def windows_of(spec: FeatureSpec) -> Windows:
 
 
 class _SharedFrames:
-    """Each frame is computed once."""
+    """Each frame, and its level, is computed once."""
 
     def __init__(self, spec: FeatureSpec) -> None:
-        self._stream = LogMelStream(spec)
+        self._spec, self._stream = spec, LogMelStream(spec)
         self._frames: Floats = np.zeros((0, spec.n_mels), np.float32)
+        self._levels: Floats = np.zeros(0, np.float32)
         self._first = 0  # number of the first frame that is kept
 
     @property
@@ -44,14 +45,18 @@ class _SharedFrames:
         return self._first + len(self._frames)
 
     def push(self, samples: Floats) -> None:
-        self._frames = np.concatenate([self._frames, self._stream.push(samples)])
+        new = self._stream.push(samples)
+        self._frames = np.concatenate([self._frames, new])
+        self._levels = np.concatenate([self._levels, level_db(new, self._spec)])
 
-    def features(self, start: int, end: int) -> Floats:
-        return self._frames[start - self._first : end - self._first]
+    def window(self, start: int, end: int) -> tuple[Floats, Floats]:
+        span = slice(start - self._first, end - self._first)
+        return self._frames[span], self._levels[span]
 
     def forget(self, before: int) -> None:
         first = max(self._first, before)
         self._frames = self._frames[first - self._first :]
+        self._levels = self._levels[first - self._first :]
         self._first = first
 
 
@@ -59,7 +64,7 @@ class _OwnFrames:
     """For features that depend on where a window starts and ends, or on its loudest frame."""
 
     def __init__(self, spec: FeatureSpec) -> None:
-        self._hop, self._log_mel = spec.hop, LogMel(spec)
+        self._spec, self._hop, self._log_mel = spec, spec.hop, LogMel(spec)
         self._samples: Floats = np.zeros(0, np.float32)
         self._first = 0  # number of the first hop that is kept
 
@@ -70,9 +75,10 @@ class _OwnFrames:
     def push(self, samples: Floats) -> None:
         self._samples = np.concatenate([self._samples, samples])
 
-    def features(self, start: int, end: int) -> Floats:
+    def window(self, start: int, end: int) -> tuple[Floats, Floats]:
         begin = (start - self._first) * self._hop
-        return self._log_mel(self._samples[begin : begin + (end - start) * self._hop])
+        features = self._log_mel(self._samples[begin : begin + (end - start) * self._hop])
+        return features, level_db(features, self._spec)
 
     def forget(self, before: int) -> None:
         first = max(self._first, before)

@@ -17,18 +17,18 @@ from edge.features import Floats
 
 def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
     """Encoder and decoder."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    if not _has_vnni():
-        # On x86-64 its quick int8 products saturate then, and captions are wrong; not these. With
-        # VNNI the quick ones are right, and take half the time. Other processors ignore it.
-        options.add_session_config_entry("session.x64quantprecision", "1")
-    # Between windows a device should sleep, not spin.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
 
-    def run(graph: bytes) -> Run:
+    def run(graph: bytes, threads: int) -> Run:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        if not _has_vnni():
+            # On x86-64 its quick int8 products saturate then, and captions are wrong; not these.
+            # With VNNI the quick ones are right, and take half the time. Others ignore it.
+            options.add_session_config_entry("session.x64quantprecision", "1")
+        # Between windows a device should sleep, not spin.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
         def call(inputs: Mapping[str, NDArray[np.generic]]) -> Sequence[Floats]:
@@ -37,7 +37,9 @@ def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
         return call
 
     try:
-        return run(bundle.graphs["encoder.onnx"]), run(bundle.graphs["decoder.onnx"])
+        encoder = run(bundle.graphs["encoder.onnx"], threads)
+        # A step is too little work to share: waking other threads takes longer.
+        return encoder, run(bundle.graphs["decoder.onnx"], threads=1)
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         reason = str(error).splitlines()[0]
         raise BundleError(f"model {bundle.name!r}: ONNX Runtime refuses it: {reason}") from None

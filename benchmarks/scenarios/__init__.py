@@ -1,0 +1,1 @@
+"""What is measured, a module each: `begin(job)` loads a system and returns what does a round."""
