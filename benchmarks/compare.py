@@ -28,6 +28,11 @@ DETERMINISTIC = {
     "clips_named",
     "event_recall",
     "event_precision",
+    "similarity",
+    "cider_d",
+    "meteor",
+    "spice",
+    "spider",
 }
 # Mostly spent waiting for audio, which a slow machine does not lengthen.
 WAITED = {"sound_to_caption_s"}

@@ -24,6 +24,8 @@ from benchmarks.systems import (
 from edge.bundle import default_bundle
 from edge.errors import AacStreamError, BundleError
 
+MADE = tuple(f"fp32/{runtime}" for runtime in GRAPH_RUNTIMES)  # if they are asked for
+
 
 def measure(args: argparse.Namespace, arguments: list[str], path: Path) -> None:
     """Measure what `args` asks for into `path`.
@@ -89,10 +91,11 @@ def _systems(args: argparse.Namespace, scratch: Path) -> tuple[list[System], lis
         systems = of_bundles(args.bundles)
     else:
         systems = of_bundles([default_bundle()])
-        try:
-            systems += of_bundles([_fp32(scratch)])
-        except (ModuleNotFoundError, BundleError) as error:
-            absent += _no_fp32(error)
+        if not args.system or any(name.endswith(MADE) for name in args.system):
+            try:
+                systems += of_bundles([_fp32(scratch)])
+            except (ModuleNotFoundError, BundleError) as error:
+                absent += _no_fp32(error)
     before = of_before(systems, args.before) if args.before else []
     return [*systems, *before, *in_pytorch()], absent
 
@@ -112,8 +115,6 @@ def _no_fp32(error: Exception) -> list[SystemState]:
         status = "not installed"
         why = f"{error.name}, to export it; type: pip install 'aac-stream[export]'"
     return [
-        SystemState(
-            f"fp32/{runtime}", "fp32 of our student", RUNTIMES[runtime], "CPU", False, status, why
-        )
-        for runtime in GRAPH_RUNTIMES
+        SystemState(name, "fp32 of our student", RUNTIMES[runtime], "CPU", False, status, why)
+        for name, runtime in zip(MADE, GRAPH_RUNTIMES, strict=True)
     ]

@@ -52,6 +52,11 @@ METRICS = {
     "clips_named": Metric("single clips named", "share", 1, "more"),
     "event_recall": Metric("event recall", "share", 1, "more"),
     "event_precision": Metric("event precision", "share", 1, "more"),
+    "similarity": Metric("sentence similarity", "", 3, "more"),
+    "cider_d": Metric("CIDEr-D", "", 3, "more"),
+    "meteor": Metric("METEOR", "", 3, "more"),
+    "spice": Metric("SPICE", "", 3, "more"),
+    "spider": Metric("SPIDEr", "", 3, "more"),
 }
 
 

@@ -14,4 +14,4 @@ class Options:
     corpus: str = ""  # with held-back clips, for the quality
     scenes: int = 300  # of the quality, beside the clips
     live_s: float = 45.0  # of the recording are played in real time
-    microphones_s: float = 20.0  # for which so many microphones are listened to
+    microphones_s: float = 12.0  # for which so many microphones are listened to

@@ -15,7 +15,7 @@ WINDOWS_S = (2.0, 5.0, 10.0, 20.0, 30.0)
 BEAMS = (1, 2, 3, 5, 8)
 HOPS_S = (0.5, 1.0, 2.0)
 MORE_HOPS_S = (0.1, 0.25, 5.0)
-MICROPHONES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+MICROPHONES = (1, 4, 16, 32, 64, 96, 128, 160, 192, 256, 384, 512)
 KEPT_UP = 0.01  # of the windows; if fewer are skipped, a box keeps up
 
 

@@ -18,6 +18,7 @@ from benchmarks.systems import System
 from benchmarks.worker import Job, Samples
 
 ROOT = Path(__file__).parents[1]
+ENDS_S = 5.0  # within which a worker ends by itself
 # `edge` of the checkout, if one is named, and all else from here: the modules of a package are
 # looked for where it was found.
 START = (
@@ -62,8 +63,11 @@ class Worker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._process.kill()
-        self._process.communicate()
+        try:
+            self._process.communicate(timeout=ENDS_S)  # it ends with its input, and tidies up
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
         self._errors.close()
 
     def ready(self) -> bool:

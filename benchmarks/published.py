@@ -59,9 +59,9 @@ class Published:
         heard = time.perf_counter()
         memory = self._student.encoder(features)
         encoded = time.perf_counter()
-        self._search(memory)
+        said = self._search(memory)
         ended = time.perf_counter()
-        return Times(heard - began, encoded - heard, ended - encoded, ended - began, self._tokens)
+        return Times(heard - began, encoded - heard, ended - encoded, ended - began, said.shape[1])
 
     def _search(self, memory: torch.Tensor) -> torch.Tensor:
         """Sequences of the beams (beam, tokens), none of which ends before the last token."""

@@ -44,7 +44,16 @@ def reference(rounds: Sequence[float]) -> Measurement:
 
 
 def result(*measurements: Measurement, made: str = "2026-01-01T12:00:00Z") -> Result:
-    return Result(MACHINE, made, "0.1.0", ["run"], "sample.ogg", "", complete=True, measurements=[*measurements])
+    return Result(
+        MACHINE,
+        made,
+        "0.1.0",
+        ["run"],
+        "sample.ogg",
+        "",
+        complete=True,
+        measurements=[*measurements],
+    )
 
 
 def noisy(

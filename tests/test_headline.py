@@ -51,7 +51,9 @@ TEACHER = whole("teacher", [2000.0, 4000.0, 2000.0, 4400.0, 8000.0])
 
 def result(*measurements: Measurement, systems: list[SystemState] | None = None) -> Result:
     made = "2026-01-01T12:00:00Z"
-    return Result(MACHINE, made, "0.1.0", ["run"], "sample.ogg", "", True, systems or [], [*measurements])
+    return Result(
+        MACHINE, made, "0.1.0", ["run"], "sample.ogg", "", True, systems or [], [*measurements]
+    )
 
 
 def rows(text: str) -> dict[str, list[str]]:

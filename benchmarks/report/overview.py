@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.metrics import METRICS, shown
 from benchmarks.report.reading import in_words, label, plain, speed_only, systems
-from benchmarks.report.table import ABSENT, NOT_MEASURED, OF_WORDS, QUALITY, SPEED_ONLY, Table
+from benchmarks.report.table import ABSENT, NOT_MEASURED, OF_WORDS, SAID, SPEED_ONLY, Table
 from benchmarks.report.tables import HOP_S
 from benchmarks.results import Measurement, Result
 
@@ -16,7 +16,7 @@ GLANCE = (
     ("window", "whole_ms", None),
     ("stream", "rtf", HOP_S),
     ("memory", "peak_mb", None),
-    *(("quality", metric, None) for metric in QUALITY),
+    *(("quality", metric, None) for metric in SAID),
 )
 
 

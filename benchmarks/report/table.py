@@ -25,7 +25,8 @@ SPEED_ONLY = (
     "Speed only: the weights are random, so what it says is noise; how fast it is does not "
     "change by that."
 )
-QUALITY = ("same_captions", "clips_named", "event_recall", "event_precision")
+SAID = ("same_captions", "clips_named", "event_recall", "event_precision")
+QUALITY = (*SAID, "similarity", "cider_d", "meteor", "spice", "spider")
 OF_WORDS = {"sound_to_caption_s", "sounds_named", *QUALITY}  # noise, where weights are random
 
 Cells = dict[str, str]  # by system
