@@ -1,11 +1,11 @@
-"""The README's headline table, from a result file."""
+"""The README's headline tables, from a result file."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.metrics import shown
+from benchmarks.metrics import METRICS, shown
 from benchmarks.ratios import ratio_of_rounds
 from benchmarks.results import Measurement, Result, ResultError, Setting, SystemState
 
@@ -19,6 +19,16 @@ TITLES = {  # in the order of the table
     "teacher": "the teacher (HTSAT + BART)",
     ON_GPU: "the teacher (HTSAT + BART) on a GPU",
 }
+# What a device notices: the scenario, the metric, and which of its settings.
+DEVICE: tuple[tuple[str, str, Setting], ...] = (
+    ("size", "model_mb", {}),
+    ("start", "cold_start_s", {}),
+    ("stream", "rtf", {"hop_s": 1}),
+    ("live", "cpu_share", {"hop_s": 1}),
+    ("live", "sound_to_caption_s", {"hop_s": 1}),
+    ("memory", "peak_mb", {}),
+)
+ON_DEVICE = (SHIPS, "fp32/onnx")
 MARK = "¹"
 SPEED_ONLY = f"{MARK} Speed only: its weights are random, which does not change how fast it is."
 
@@ -51,7 +61,7 @@ def headline(result: Result) -> str:
         speed_only = state is not None and state.speed_only
         marked = marked or speed_only
         lines.append(f"| {title}{MARK if speed_only else ''} | {figures} |")
-    return "\n".join([*lines, *(["", SPEED_ONLY] if marked else [])])
+    return "\n".join([*lines, *(["", SPEED_ONLY] if marked else []), *_on_device(result)])
 
 
 def update(path: Path, text: str) -> bool:
@@ -77,6 +87,33 @@ def update(path: Path, text: str) -> bool:
     except OSError as error:
         raise ResultError(f"{path}: cannot be written ({error.strerror})") from None
     return True
+
+
+def _on_device(result: Result) -> list[str]:
+    """The table of what a device notices, as far as `result` knows it."""
+    found = {
+        metric: {m.system: m for m in result.measurements if _is(m, scenario, metric, setting)}
+        for scenario, metric, setting in DEVICE
+    }
+    metrics = [metric for metric, of in found.items() if SHIPS in of]
+    if not metrics:
+        return []
+    lines = [
+        "",
+        f"| a window each second | {' | '.join(METRICS[m].title for m in metrics)} |",
+        f"| --- | {' | '.join('---:' for _ in metrics)} |",
+    ]
+    for name in ON_DEVICE:
+        cells = [
+            shown(metric, found[metric][name].median) if name in found[metric] else "–"
+            for metric in metrics
+        ]
+        lines.append(f"| {TITLES[name]} | {' | '.join(cells)} |")
+    return lines
+
+
+def _is(m: Measurement, scenario: str, metric: str, setting: Setting) -> bool:
+    return (m.scenario, m.metric) == (scenario, metric) and setting.items() <= m.setting.items()
 
 
 def _setting(result: Result) -> Setting:

@@ -12,23 +12,12 @@ from distill.caption_scores import MetricError, Scores, corpus_metrics, sentence
 from distill.heldback import ENOUGH, Item, common_labels, is_noise
 from distill.listen import Told
 from distill.metrics import bootstrap, match_events, order_holds, wilson
-from distill.readback import Named, Reader
+from distill.readback import Named, Reader, read
 
 RULE = (
     "Rule: a sound counts as named if a clause of the caption is, word for word, one of the "
     "wordings of its label, or of a kind of it (a man speaks: speech)."
 )
-
-# To name the kind is to name the sound.
-KINDS = {
-    "Speech": {"Male speech", "Female speech"},
-    "Rain": {"Rain on surface"},
-    "Train": {"Steam train"},
-    "Thunderstorm": {"Thunder"},
-    "Bell": {"Church bell"},
-    "Drum": {"Snare drum", "Bass drum", "Timpani", "Tabla"},
-}
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -52,19 +41,6 @@ class Figure:
     high: float
     count: int  # what it is measured on
     percent: bool = True
-
-
-def read(reader: Reader, text: str) -> list[Named]:
-    """The clauses of `text`; each means also what its labels are kinds of."""
-    clauses = reader.read(text)
-    return [
-        Named(
-            clause.labels | {name for name, kinds in KINDS.items() if clause.labels & kinds},
-            clause.link,
-            clause.told,
-        )
-        for clause in clauses
-    ]
 
 
 def answers(items: Iterable[Item], listen: Callable[[Item], Told], reader: Reader) -> list[Answer]:

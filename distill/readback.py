@@ -12,6 +12,16 @@ LINKS = (*TOGETHER, *SEQUENCE, "with")
 TOLD = (*COUNTS.values(), MANY, *DISTANCES.values(), "faintly", "loudly", BACKGROUND)
 Words = tuple[str, ...]
 
+# To name the kind is to name the sound.
+KINDS = {
+    "Speech": {"Male speech", "Female speech"},
+    "Rain": {"Rain on surface"},
+    "Train": {"Steam train"},
+    "Thunderstorm": {"Thunder"},
+    "Bell": {"Church bell"},
+    "Drum": {"Snare drum", "Bass drum", "Timpani", "Tabla"},
+}
+
 
 @dataclass(frozen=True)
 class Named:
@@ -73,6 +83,19 @@ class Reader:
             if words[at:end] in known:
                 return words[at:end]
         return ()
+
+
+def read(reader: Reader, text: str) -> list[Named]:
+    """The clauses of `text`; each means also what its labels are kinds of."""
+    clauses = reader.read(text)
+    return [
+        Named(
+            clause.labels | {name for name, kinds in KINDS.items() if clause.labels & kinds},
+            clause.link,
+            clause.told,
+        )
+        for clause in clauses
+    ]
 
 
 def vocabulary(wordings: Wordings) -> Counter[str]:

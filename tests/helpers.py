@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distill.captions import load_wordings
-from distill.evaluate import read
+from distill.readback import read
 from distill.readback import Reader
 
 ROOT = Path(__file__).parents[1]

@@ -12,11 +12,11 @@ import pytest
 from distill.caption_scores import corpus_metrics
 from distill.captions import load_wordings
 from distill.corpus import Clip
-from distill.evaluate import KINDS, Answer, Figure, answers, figures, read
+from distill.evaluate import Answer, Figure, answers, figures
 from distill.examine import agreement, labels, page, summary
 from distill.heldback import Item
 from distill.listen import Told
-from distill.readback import Reader
+from distill.readback import KINDS, Reader, read
 
 WORDINGS = load_wordings()
 READER = Reader(WORDINGS)

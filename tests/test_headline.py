@@ -234,3 +234,22 @@ def test_a_file_that_cannot_be_written_is_kept(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match=r"README\.md: cannot be written"):
         update(path, "new")
     assert "old" in path.read_text()
+
+
+# --- What a device notices
+
+
+def test_a_device_sees_its_hop_and_not_another() -> None:
+    def one(scenario: str, setting: Setting, metric: str, value: float) -> Measurement:
+        return measurement(scenario, setting, "int8/onnx", metric, [[value]])
+
+    found = [
+        one("stream", {"hop_s": 0.5, "threads": 1}, "rtf", 0.5),
+        one("stream", {"hop_s": 1.0, "threads": 1}, "rtf", 0.25),
+        one("memory", WINDOW, "peak_mb", 99.0),
+    ]
+    text = headline(result(SHIPS, *found))
+    assert "| a window each second | real-time factor | peak memory |" in text
+    assert "| the student that ships (int8, ONNX Runtime) | 0.2500 | 99 MB |" in text
+    assert "| the same student in fp32 (ONNX Runtime) | – | – |" in text
+    assert "a window each second" not in headline(result(SHIPS))

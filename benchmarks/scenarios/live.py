@@ -11,8 +11,7 @@ from pathlib import Path
 from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
 from distill.captions import load_wordings
-from distill.evaluate import read
-from distill.readback import Reader
+from distill.readback import Reader, read
 from edge.captioner import Captioner
 from edge.config import StreamConfig
 from edge.errors import AacStreamError
