@@ -39,6 +39,14 @@ METRICS = {
     "sound_to_caption_s": Metric("start of a sound to its name", "s", 1, "less"),
     "sounds_named": Metric("sounds named", "share", 0, "more"),
     "skipped_share": Metric("skipped windows", "share", 1, "less"),
+    # The caption track on scenes with known times.
+    "sound_to_event_s": Metric("start of a sound to its event", "s", 1, "less"),
+    "events_named": Metric("sounds that are events", "share", 1, "more"),
+    "events_true": Metric("events that are true", "share", 1, "more"),
+    "start_error_s": Metric("start, off by", "s", 2, "less"),
+    "end_error_s": Metric("end, off by", "s", 2, "less"),
+    "lines_per_minute": Metric("lines shown a minute", "", 1, "less"),
+    "changes_per_minute": Metric("without the track, changes a minute", "", 1, ""),
     # A folder of recordings.
     "audio_s_per_s": Metric("audio captioned, times real time", "x", 0, "more"),
     # Resident memory.

@@ -16,6 +16,8 @@ BEAMS = (1, 2, 3, 5, 8)
 HOPS_S = (0.5, 1.0, 2.0)
 MORE_HOPS_S = (0.1, 0.25, 5.0)
 MICROPHONES = (1, 4, 16, 32, 64, 96, 128, 160, 192, 256, 384, 512)
+TRACK: Setting = {"window_s": 5.0, "hop_s": 1.0, "agree": 2}
+TRACKS = {"agree": (1, 2, 3, 4), "hop_s": (0.5, 1.0, 2.0), "window_s": (3.0, 5.0, 8.0)}
 KEPT_UP = 0.01  # of the windows; if fewer are skipped, a box keeps up
 
 
@@ -68,11 +70,23 @@ def scenarios(rounds: int, scenes: int) -> list[Scenario]:
         Scenario("stream", "the loop, as fast as it goes", hops, _on_device, rounds),
         Scenario("batch", "a folder of recordings", [{"workers": cores()}], _on_device, few),
         Scenario("scaling", "other windows, beams, threads", _scaled(), _on_device, few),
+        Scenario("track", "events on scenes with known times", _tracks(), _ships, 1),
         Scenario("live", "in real time", [{"hop_s": hop} for hop in HOPS_S], _on_device, 1),
         Scenario(
             "microphones", "several at once", microphones, _on_device, 1, until="skipped_share"
         ),
     ]
+
+
+def _ships(system: System) -> bool:
+    """What a track says depends on the captions alone, and those little on the runtime."""
+    return system.kind == "bundle" and system.runtime == "onnx"
+
+
+def _tracks() -> list[Setting]:
+    """The defaults, with one value at a time replaced."""
+    found = [{**TRACK, key: value} for key, values in TRACKS.items() for value in values]
+    return [setting for place, setting in enumerate(found) if setting not in found[:place]]
 
 
 def _windows() -> list[Setting]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.scenarios.live import Sound, known_sounds
 from distill.captions import load_wordings
 from distill.readback import read
 from distill.readback import Reader
@@ -15,35 +14,11 @@ from distill.readback import Reader
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "sample.ogg"
 READER = Reader(load_wordings())
-LABELS = {  # of the sample's table, where the corpus has another name
-    "rooster": "Crowing, cock-a-doodle-doo",
-    "birdsong": "Bird vocalization, bird call, bird song",
-    "dog bark": "Bark",
-    "baby cry": "Baby cry, infant cry",
-    "crickets": "Cricket",
-}
 
 
-@dataclass(frozen=True)
-class Event:
-    """A sound of the sample; `label` as in the corpus."""
-
-    start_s: float
-    end_s: float
-    label: str
-
-
-def sample_events() -> list[Event]:
+def sample_events() -> list[Sound]:
     """What sounds in the sample, and when."""
-    with open(ROOT / "examples" / "sample.csv", newline="", encoding="utf-8") as file:
-        return [
-            Event(
-                float(row["start_s"]),
-                float(row["end_s"]),
-                LABELS.get(row["label"], row["label"].capitalize()),
-            )
-            for row in csv.DictReader(file)
-        ]
+    return known_sounds(SAMPLE)
 
 
 def names(caption: str, label: str) -> bool:

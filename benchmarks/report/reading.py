@@ -18,6 +18,7 @@ KEYS = {
     "hop_s": ("a window each {} s", "a window each {} s", "seconds between windows"),
     "workers": ("{} worker", "{} workers", "workers"),
     "scenes": ("{} scene", "{} scenes", "scenes"),
+    "agree": ("{} window agrees", "{} windows agree", "windows that agree"),
     "microphones": ("{} microphone", "{} microphones", "microphones"),
 }
 

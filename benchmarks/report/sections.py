@@ -67,6 +67,11 @@ CHAPTERS = (
     ),
     Chapter("In real time", "The loop at the pace of a microphone.", tables.live),
     Chapter(
+        "The caption track",
+        "Scenes with known times: a sound counts as named once an event says it, as it sounds.",
+        tables.track,
+    ),
+    Chapter(
         "Several microphones",
         "A system keeps up with as many as it skips less than 1 % of the windows of, if it also "
         "does with every smaller number that was measured.",

@@ -36,6 +36,15 @@ PARTS = (
     "loop_search_ms",
     "loop_rest_ms",
 )
+TRACK = (
+    "sound_to_event_s",
+    "events_named",
+    "events_true",
+    "start_error_s",
+    "end_error_s",
+    "lines_per_minute",
+    "changes_per_minute",
+)
 LIVE = ("cpu_share", "delay_ms", "sound_to_caption_s", "sounds_named", "skipped_share")
 
 
@@ -124,6 +133,11 @@ def live(result: Result) -> list[Table]:
                 columns["the same, p95"] = {n: shown(metric, m.p95) for n, m in delays.items()}
         tables += make_table(result, title_of(in_words(setting)), columns)
     return tables
+
+
+def track(result: Result) -> list[Table]:
+    """The events of the caption track; a table for each setting."""
+    return by_metric(result, "track", TRACK)
 
 
 def batch(result: Result) -> list[Table]:

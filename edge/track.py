@@ -1,0 +1,177 @@
+"""The caption track: overlapping windows name a sound again and again; these are the events.
+
+A caption is parted into clauses, one for each sound. A sound is shown once windows agree on it,
+keeps the words that most windows have for it, and is closed once they no longer name it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from edge.loop import Caption
+
+# What joins the clauses of a caption: "a dog barks while rain falls".
+LINK = re.compile(r" (?:while|as|and then|and|then|before|followed by|with) ")
+# What does not tell which sound it is. That somebody speaks is plainer than who it is.
+PLAIN = {
+    *("a", "an", "the", "is", "are", "of", "in", "on", "at", "to", "another"),
+    *("someone", "something", "person", "people", "man", "men", "woman", "women"),
+    *("background", "distance", "nearby", "twice", "three", "times", "several"),
+    *("faintly", "loudly"),
+}
+ENDING = re.compile(r"(?:ies|y|ing|es|ed|s|e)$")
+
+
+@dataclass(frozen=True)
+class TrackSpec:
+    """When a sound is an event; `aac-bench run --scenario track` measures what follows from it."""
+
+    agree: int = 2  # windows that name a sound before it is shown; or
+    sure: float = 0.7  # one window that is as sure as this
+    missed: int = 2  # windows in a row that do not name it close an event
+    better: float = 1.5  # times the confidence that other words must gather to replace those shown
+    heard_s: float = 1.0  # a window names a sound once about so much of it is within
+
+
+@dataclass(frozen=True)
+class Event:
+    """One sound, as far as it is known. Times are in seconds since the first sample."""
+
+    number: int  # from 1 on; the same for all that is said of this event
+    start_s: float
+    end_s: float  # so far, while it is open
+    text: str
+    confidence: float  # mean of the windows that named it
+    open: bool
+
+
+@dataclass
+class _Sound:
+    """What is followed, shown or not."""
+
+    start_s: float
+    last: Caption  # the window that last named it
+    missed: int = 0  # windows since then that say something else
+    number: int = 0  # 0 until it is shown
+    said: str = ""  # the words that are shown
+    confidences: list[float] = field(default_factory=list)
+    votes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @property
+    def best(self) -> str:
+        """The words that windows are most sure of."""
+        return max(self.votes, key=lambda words: self.votes[words])
+
+
+class Track:
+    """Captions in, in their order; events out, each time that one opens, is reworded, or closes."""
+
+    def __init__(self, spec: TrackSpec | None = None) -> None:
+        self._spec = spec or TrackSpec()
+        self._sounds: list[_Sound] = []
+        self._shown = 0
+        self._before: Caption | None = None  # the last window
+        self._hop_s = 0.0  # from there to this one
+
+    def push(self, caption: Caption) -> Iterator[Event]:
+        """What `caption` changes."""
+        if self._before is not None:
+            self._hop_s = caption.end_s - self._before.end_s
+        for sound in [s for s in self._sounds if caption.start_s >= s.last.end_s]:
+            yield from self._close(sound)
+        clauses = clauses_of(caption.text) if caption.state == "caption" else []
+        named = [self._named(clause, caption) for clause in clauses]
+        for sound in list(self._sounds):
+            if any(sound is one for one in named):
+                yield from self._show(sound, alone=len(clauses) == 1)
+            elif caption.state != "listening":  # then it may be there or not
+                sound.missed += 1
+                if sound.missed >= self._spec.missed:
+                    yield from self._close(sound)
+        self._before = caption
+
+    def end(self) -> Iterator[Event]:
+        """Closes what is open, as the source has ended."""
+        for sound in list(self._sounds):
+            yield from self._close(sound)
+
+    def _named(self, clause: str, caption: Caption) -> _Sound:
+        """The sound that `clause` of `caption` is about, a new one if there is none like it."""
+        for sound in self._sounds:
+            if any(same(clause, words) for words in sound.votes):
+                break
+        else:
+            sound = _Sound(self._began_s(caption), caption)
+            self._sounds.append(sound)
+        sound.last, sound.missed = caption, 0
+        sound.confidences.append(caption.confidence)
+        sound.votes[clause] += caption.confidence
+        return sound
+
+    def _began_s(self, caption: Caption) -> float:
+        """When a sound began that `caption` is the first to name.
+
+        The window before held less of it than it takes to be named, this one as much or more.
+        """
+        before = self._before
+        if before is None or caption.start_s >= before.end_s:
+            return caption.start_s  # nobody listened before
+        return max(caption.start_s, caption.end_s - self._hop_s / 2.0 - self._spec.heard_s)
+
+    def _show(self, sound: _Sound, alone: bool) -> Iterator[Event]:
+        """A sound that was just named: opened if it is time, or with new words."""
+        spec, best = self._spec, sound.best
+        if not sound.number:
+            sure = alone and sound.last.confidence >= spec.sure
+            if len(sound.confidences) < spec.agree and not sure:
+                return
+            self._shown += 1
+            sound.number, sound.said = self._shown, best
+            yield _event(sound, sound.last.end_s, is_open=True)
+        elif sound.votes[best] > spec.better * sound.votes[sound.said]:
+            sound.said = best
+            yield _event(sound, sound.last.end_s, is_open=True)
+
+    def _close(self, sound: _Sound) -> Iterator[Event]:
+        """By the same reasoning as it began; a sound that was named to the end has not ended."""
+        self._sounds = [one for one in self._sounds if one is not sound]
+        if not sound.number:
+            return
+        end_s = sound.last.end_s
+        if sound.missed:
+            end_s = min(end_s, sound.last.start_s + self._hop_s / 2.0 + self._spec.heard_s)
+        yield _event(sound, end_s, is_open=False)
+
+
+def _event(sound: _Sound, end_s: float, is_open: bool) -> Event:
+    return Event(
+        number=sound.number,
+        start_s=round(sound.start_s, 3),
+        end_s=round(max(sound.start_s, end_s), 3),
+        text=sound.said,
+        confidence=round(sum(sound.confidences) / len(sound.confidences), 3),
+        open=is_open,
+    )
+
+
+def clauses_of(text: str) -> list[str]:
+    """The clauses of a caption, each once: "a dog barks while rain falls" has two."""
+    return list(dict.fromkeys(clause for clause in LINK.split(text) if clause))
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two clauses are about one sound: "a dog barks", "a dog is barking".
+
+    They are if what sounds, the first word that tells it, is the same.
+    """
+    first, second = _stems(one), _stems(other)
+    return first[:1] == second[:1] if first and second else one == other
+
+
+def _stems(clause: str) -> list[str]:
+    """The words of `clause` that tell a sound, without their endings."""
+    words = [word for word in clause.split() if word not in PLAIN]
+    return [ENDING.sub("", word) for word in words]
