@@ -48,7 +48,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--min-confidence", type=float, metavar="P", help="say nothing that is less sure (0.3)"
     )
-    p.add_argument("--format", choices=FORMATS, help="lines of text or of JSON (text)")
+    p.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="lines of text, JSON lines of windows (jsonl) or of events, or subtitles (text)",
+    )
     p.add_argument("--output", metavar="FILE", help="append captions to a file")
     p.add_argument("--bundle", metavar="FOLDER", help="use another model")
     p.add_argument("--backend", choices=BACKENDS, help="what the model runs on (onnx)")

@@ -14,7 +14,7 @@ from edge.backends import RUNTIMES
 from edge.errors import ConfigError
 from edge.fill import check_type
 
-FORMATS = ("text", "jsonl")
+FORMATS = ("text", "jsonl", "events", "srt", "vtt")
 BACKENDS = tuple(RUNTIMES)
 
 

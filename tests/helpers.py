@@ -8,7 +8,6 @@ from pathlib import Path
 
 from benchmarks.scenarios.live import Sound, known_sounds
 from distill.captions import load_wordings
-from distill.readback import read
 from distill.readback import Reader
 
 ROOT = Path(__file__).parents[1]

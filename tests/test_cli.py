@@ -52,16 +52,54 @@ def test_windows_come_once_a_second_and_cover_the_sample(
         assert (caption["state"] == "caption") == bool(caption["text"])
 
 
-def test_text_shows_a_line_when_what_is_heard_changes(captions: list[dict[str, object]]) -> None:
+def test_text_tells_each_event_as_it_begins_and_no_window_twice() -> None:
     done = aac_stream("--device", str(SAMPLE), "--fast")
     lines = done.stdout.splitlines()
-    changes = [
-        str(c["text"])
-        for i, c in enumerate(captions)
-        if c["text"] and (i == 0 or captions[i - 1]["text"] != c["text"])
-    ]
-    assert [line.split("  ")[1] for line in lines if "[" in line] == changes
+    said = [line.split("  ")[1] for line in lines if "[" in line]
+    starts = [float(line[3:7]) + 60.0 * int(line[:2]) for line in lines]
+    sounds = sample_events()
+    assert len(said) <= 2 * len(sounds)  # of 71 windows
+    for sound in sounds:
+        near = [
+            t for t, start in zip(said, starts, strict=True) if abs(start - sound.start_s) <= 3.0
+        ]
+        assert any(names(text, sound.label) for text in near), (sound, lines)
     assert "real-time factor" in done.stderr
+
+
+def test_events_open_and_close_and_know_when() -> None:
+    done = aac_stream("--device", str(SAMPLE), "--fast", "--format", "events")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {tuple(event) for event in events} == {
+        ("number", "start_s", "end_s", "text", "confidence", "open")
+    }
+    closed = [event for event in events if not event["open"]]
+    assert {e["number"] for e in events if e["open"]} == {e["number"] for e in closed}
+    named = [
+        sound
+        for sound in sample_events()
+        for event in closed
+        if names(event["text"], sound.label) and abs(event["end_s"] - sound.end_s) <= 3.0
+    ]
+    assert len(named) >= 7
+
+
+@pytest.mark.parametrize("form", ["srt", "vtt"])
+def test_subtitles_are_a_file_that_others_read(tmp_path: Path, form: str) -> None:
+    out = tmp_path / f"out.{form}"
+    arguments = ("--device", str(SAMPLE), "--fast", "--format", form, "--output", str(out))
+    assert aac_stream(*arguments).returncode == 0
+    text = out.read_text(encoding="utf-8")
+    assert text.startswith(
+        "1\n00:00:00,000 --> " if form == "srt" else "WEBVTT\n\n00:00:00.000 --> "
+    )
+    starts = [line.split(" --> ")[0] for line in text.splitlines() if " --> " in line]
+    assert starts == sorted(starts)
+    assert "a baby cries" in text
+    line = the_one_line(aac_stream(*arguments))
+    assert str(out) in line
+    assert "holds something already" in line
+    assert out.read_text(encoding="utf-8") == text
 
 
 def test_standard_input_says_what_the_file_says(

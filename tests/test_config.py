@@ -39,7 +39,7 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("window_s: 90", "window_s: 90 is not between 1 and 30"),
         ("window_s: .nan", "window_s: nan is not between"),
         ("window_s: 3\nhop_s: 4", "hop_s: 4 is not between 0.1 and 3"),
-        ("format: xml", "format: 'xml' is not one of text, jsonl"),
+        ("format: xml", "format: 'xml' is not one of text, jsonl, events, srt, vtt"),
         ("device: [mic", "line 1: is not valid YAML"),
         ("- mic", "is not a list of 'key: value' lines"),
     ],
