@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.scenarios.live import Sound, known_sounds
 from distill.captions import load_wordings
-from distill.readback import Reader
+from distill.readback import Reader, read
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "sample.ogg"
