@@ -16,8 +16,12 @@ BEAMS = (1, 2, 3, 5, 8)
 HOPS_S = (0.5, 1.0, 2.0)
 MORE_HOPS_S = (0.1, 0.25, 5.0)
 MICROPHONES = (1, 4, 16, 32, 64, 96, 128, 160, 192, 256, 384, 512)
-TRACK: Setting = {"window_s": 5.0, "hop_s": 1.0, "agree": 2}
-TRACKS = {"agree": (1, 2, 3, 4), "hop_s": (0.5, 1.0, 2.0), "window_s": (3.0, 5.0, 8.0)}
+TRACK: Setting = {"window_s": 5.0, "hop_s": 1.0, "evidence_s": 1.3}
+TRACKS = {
+    "evidence_s": (0.0, 0.8, 1.3, 1.6, 2.0),
+    "hop_s": (0.5, 1.0, 2.0),
+    "window_s": (3.0, 5.0, 8.0),
+}
 KEPT_UP = 0.01  # of the windows; if fewer are skipped, a box keeps up
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from edge.config import StreamConfig
 from edge.loop import Caption
 from edge.subtitles import VTT_HEADER, Cue, Cues, srt, vtt
-from edge.track import Event, Track
+from edge.track import Event, Track, TrackSpec
 
 
 class Format(Protocol):
@@ -92,8 +92,9 @@ class Subtitles:
     def __init__(self, config: StreamConfig, header: str, line: Callable[[int, Cue], str]) -> None:
         self.header, self._line = header, line
         self._track, self._number = Track(), 0
-        # An event is known once windows agree on it, and closed once they no longer name it.
-        self._cues = Cues(config.window_s + 3.0 * config.hop_s)
+        # It may have ended as the last window that named it began, and is closed after this.
+        lag_s = config.window_s + TrackSpec().missed_s + 2.0 * config.hop_s
+        self._cues = Cues(lag_s)
 
     def of(self, caption: Caption) -> str:
         for event in self._track.push(caption):

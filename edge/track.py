@@ -1,7 +1,7 @@
 """The caption track: overlapping windows name a sound again and again; these are the events.
 
 A caption is parted into clauses, one for each sound. A sound is shown once windows agree on it,
-keeps the words that most windows have for it, and is closed once they no longer name it.
+keeps the words that they are most sure of, and is closed once they no longer name it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ ENDING = re.compile(r"(?:ies|y|ing|es|ed|s|e)$")
 class TrackSpec:
     """When a sound is an event; `aac-bench run --scenario track` measures what follows from it."""
 
-    agree: int = 2  # windows that name a sound before it is shown; or
-    sure: float = 0.7  # one window that is as sure as this
-    missed: int = 2  # windows in a row that do not name it close an event
+    evidence_s: float = 1.3  # seconds between windows, times how sure they are, to show a sound
+    missed_s: float = 2.0  # for which windows do not name it, to close it
     better: float = 1.5  # times the confidence that other words must gather to replace those shown
-    heard_s: float = 1.0  # a window names a sound once about so much of it is within
+    heard_s: float = 0.75  # of a sound are in a window once it is named
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,10 @@ class _Sound:
 
     start_s: float
     last: Caption  # the window that last named it
-    missed: int = 0  # windows since then that say something else
+    missed_s: float = 0.0  # for which windows since then say something else
     number: int = 0  # 0 until it is shown
     said: str = ""  # the words that are shown
+    evidence_s: float = 0.0
     confidences: list[float] = field(default_factory=list)
     votes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
@@ -74,7 +74,7 @@ class Track:
         self._sounds: list[_Sound] = []
         self._shown = 0
         self._before: Caption | None = None  # the last window
-        self._hop_s = 0.0  # from there to this one
+        self._hop_s = 1.0  # from there to this one; to begin with, a guess
 
     def push(self, caption: Caption) -> Iterator[Event]:
         """What `caption` changes."""
@@ -86,10 +86,10 @@ class Track:
         named = [self._named(clause, caption) for clause in clauses]
         for sound in list(self._sounds):
             if any(sound is one for one in named):
-                yield from self._show(sound, alone=len(clauses) == 1)
+                yield from self._show(sound)
             elif caption.state != "listening":  # then it may be there or not
-                sound.missed += 1
-                if sound.missed >= self._spec.missed:
+                sound.missed_s += self._hop_s
+                if sound.missed_s >= self._spec.missed_s:
                     yield from self._close(sound)
         self._before = caption
 
@@ -106,8 +106,9 @@ class Track:
         else:
             sound = _Sound(self._began_s(caption), caption)
             self._sounds.append(sound)
-        sound.last, sound.missed = caption, 0
+        sound.last, sound.missed_s = caption, 0.0
         sound.confidences.append(caption.confidence)
+        sound.evidence_s += caption.confidence * self._hop_s
         sound.votes[clause] += caption.confidence
         return sound
 
@@ -121,12 +122,11 @@ class Track:
             return caption.start_s  # nobody listened before
         return max(caption.start_s, caption.end_s - self._hop_s / 2.0 - self._spec.heard_s)
 
-    def _show(self, sound: _Sound, alone: bool) -> Iterator[Event]:
+    def _show(self, sound: _Sound) -> Iterator[Event]:
         """A sound that was just named: opened if it is time, or with new words."""
         spec, best = self._spec, sound.best
         if not sound.number:
-            sure = alone and sound.last.confidence >= spec.sure
-            if len(sound.confidences) < spec.agree and not sure:
+            if sound.evidence_s < spec.evidence_s:
                 return
             self._shown += 1
             sound.number, sound.said = self._shown, best
@@ -141,7 +141,7 @@ class Track:
         if not sound.number:
             return
         end_s = sound.last.end_s
-        if sound.missed:
+        if sound.missed_s:
             end_s = min(end_s, sound.last.start_s + self._hop_s / 2.0 + self._spec.heard_s)
         yield _event(sound, end_s, is_open=False)
 

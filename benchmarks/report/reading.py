@@ -18,7 +18,7 @@ KEYS = {
     "hop_s": ("a window each {} s", "a window each {} s", "seconds between windows"),
     "workers": ("{} worker", "{} workers", "workers"),
     "scenes": ("{} scene", "{} scenes", "scenes"),
-    "agree": ("{} window agrees", "{} windows agree", "windows that agree"),
+    "evidence_s": ("evidence of {} s", "evidence of {} s", "evidence, s"),
     "microphones": ("{} microphone", "{} microphones", "microphones"),
 }
 

@@ -55,7 +55,7 @@ class _Recorded:
 
 
 def begin(job: Job) -> Callable[[], Samples]:
-    """Setting: window_s, hop_s, agree. Scenes of the corpus, or else the recording."""
+    """Setting: window_s, hop_s, evidence_s. Scenes of the corpus, or else the recording."""
     captioner, _ = load_captioner(job.system, threads=1)
     rate = captioner.bundle.features.sample_rate
     if job.options.corpus:
@@ -65,7 +65,7 @@ def begin(job: Job) -> Callable[[], Samples]:
         scenes = [Scene(read_clip(recording, rate), known_sounds(recording))]
     setting = job.setting
     config = StreamConfig(window_s=setting["window_s"], hop_s=setting["hop_s"])
-    spec = TrackSpec(agree=int(setting["agree"]))
+    spec = TrackSpec(evidence_s=setting["evidence_s"])
     return lambda: _measured(captioner, scenes, config, spec)
 
 
