@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 from edge.errors import AudioError
-from edge.sources import FileSource, PcmSource
+from edge.pcm import PcmSource
+from edge.sources import FileSource
 
 TONE = (0.3 * np.sin(np.arange(16_000) / 5.0)).astype(np.float32)
 
