@@ -22,6 +22,8 @@ STALLED_S = 30.0  # so long without audio: dead. HTTP live streams come in piece
 END_S = 2.0  # that ffmpeg gets to end before it is killed
 AU_HEADER = ">4s5I"  # magic, where samples begin, their size, encoding, rate, channels
 NO_AUDIO = ("matches no streams", "does not contain any stream")
+ADVICE = ("Did you mean", "To ignore this")  # on its own options, which nobody here has typed
+CUT_SHORT = "prematurely"  # it says so of a broken copy or connection, and ends as if all were well
 
 
 def is_url(device: str) -> bool:
@@ -69,6 +71,8 @@ class FfmpegSource(PcmSource):
             raise self._gone(self._decoder.last_words() if status else "it ended")
         if status or done == 0:
             raise AudioError(f"{self.name}: {self._decoder.last_words()}")
+        if self._decoder.complained_of(CUT_SHORT):
+            raise AudioError(f"{self.name}: ends after {done / self.rate:.1f} s; it is incomplete")
 
     def _gone(self, why: str) -> AudioError | UnavailableError:
         kind = AudioError if self._decoder.has_length else UnavailableError
@@ -116,7 +120,8 @@ class _Decoder:
             text = line.decode(errors="replace").strip()
             if re.search(r"Duration: \d", text):  # of a live stream it is N/A
                 self.has_length = True
-            if said := re.search(r"\[(?:error|fatal|panic)\] (.+)", text):
+            said = re.search(r"\[(?:error|fatal|panic)\] (.+)", text)
+            if said and not said[1].startswith(ADVICE):
                 self._complaints.append(said[1])
 
     def header(self) -> tuple[int, int]:
@@ -151,9 +156,12 @@ class _Decoder:
         self._listener.join(END_S)
         return status
 
+    def complained_of(self, *signs: str) -> bool:
+        return any(sign in line for line in self._complaints for sign in signs)
+
     def last_words(self) -> str:
         """Why it ended, in its own words where it has any."""
-        if any(sign in line for line in self._complaints for sign in NO_AUDIO):
+        if self.complained_of(*NO_AUDIO):
             return "it holds no audio"
         if not self._complaints:
             return f"ffmpeg ended with status {self._child.returncode}"

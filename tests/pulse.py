@@ -235,6 +235,10 @@ class PulseServer:
             self._pactl("unload-module", self._source_module)
             self._source_module = None
 
+    def suspend_source(self, suspended: bool) -> None:
+        """Let the virtual microphone give nothing while it stays there, as one that hangs."""
+        self._pactl("suspend-source", SOURCE, "1" if suspended else "0")
+
     def close(self) -> None:
         """End the server and every player, and remove their files."""
         for player in self._players:
