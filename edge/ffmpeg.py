@@ -103,8 +103,12 @@ class _Decoder:
             # without "file:", `a:b.mp4` would be of a protocol `a`.
             source = ["-protocol_whitelist", "file", "-i", f"file:{what}"]
         wanted = ["-map", "0:a:0", "-c:a", "pcm_s16be", "-f", "au", "-flush_packets", "1", "-"]
+        # Where we are killed and cannot end it, the kernel does, once the thread that started it is
+        # no more. It would end at its next write, but a stream that stalls has none.
+        setpriv = shutil.which("setpriv")
+        bound = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
         self._child = subprocess.Popen(
-            [program, *quiet, *source, *wanted],
+            [*bound, program, *quiet, *source, *wanted],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -118,7 +122,7 @@ class _Decoder:
         """Keep its standard error empty, and of that what matters."""
         for line in cast(BinaryIO, self._child.stderr):
             text = line.decode(errors="replace").strip()
-            if re.search(r"Duration: \d", text):  # of a live stream it is N/A
+            if re.search(r"Duration: (?!00:00:00\.00)\d", text):  # of a live stream N/A or 0
                 self.has_length = True
             said = re.search(r"\[(?:error|fatal|panic)\] (.+)", text)
             if said and not said[1].startswith(ADVICE):

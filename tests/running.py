@@ -61,12 +61,16 @@ class Running:
             thread.join(timeout=10)
         return code
 
+    def kill(self) -> None:
+        """End it as the kernel does where memory is short: it cannot clean up."""
+        self._process.kill()
+        self._process.wait(timeout=10)
+
     def __enter__(self) -> Running:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(timeout=10)
+        self.kill()
 
 
 def _collect(stream: IO[str], lines: list[str]) -> None:
