@@ -13,10 +13,12 @@ from typing import Any
 from edge.captioner import Captioner, load_captioner
 from edge.config import BACKENDS, FORMATS, StreamConfig, build_config
 from edge.errors import AacStreamError
+from edge.inputs import list_inputs
 from edge.loop import Loop
-from edge.microphone import MicrophoneSource, find_input, list_inputs
+from edge.opening import open_source
+from edge.patient import PatientSource
 from edge.sinks import Sink
-from edge.sources import AUDIO_SUFFIXES, FileSource, Source, standard_input
+from edge.sources import Source
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +35,11 @@ def parser() -> argparse.ArgumentParser:
         "--device",
         metavar="WHAT",
         help="'mic' (the default microphone), an index, part of a name, an audio file "
-        "(WAV, FLAC, OGG, MP3), or '-' for raw 16-bit PCM on standard input",
+        "(WAV, FLAC, OGG, MP3), a URL or a video (with ffmpeg), or '-' for raw 16-bit PCM on "
+        "standard input",
+    )
+    p.add_argument(
+        "--channel", type=int, metavar="N", help="listen to one, from 1 (the mix of all)"
     )
     p.add_argument("--rate", type=int, metavar="HZ", help="sample rate of '-' (16000)")
     p.add_argument("--channels", type=int, metavar="N", help="channels of '-' (1)")
@@ -61,17 +67,6 @@ def parser() -> argparse.ArgumentParser:
         "--beam", type=int, metavar="N", help="beams of the search (what the model's bundle says)"
     )
     return p
-
-
-def open_source(config: StreamConfig) -> Source:
-    """The source that `config.device` means."""
-    device = config.device
-    if device == "-":
-        return standard_input(config.rate, config.channels, config.fast)
-    path = Path(device).expanduser()
-    if path.exists() or path.suffix.lower() in AUDIO_SUFFIXES or os.sep in device:
-        return FileSource(path, config.fast)
-    return MicrophoneSource(find_input(device))
 
 
 def show_devices() -> None:
@@ -110,7 +105,7 @@ def report(loop: Loop, source: Source) -> None:
     say(f"{stats.audio_s:.1f} s heard, {stats.windows} windows, real-time factor {stats.rtf:.3f}")
     if stats.skipped_windows:
         say(f"{stats.skipped_windows} windows skipped to keep up")
-    overflows = source.overflows if isinstance(source, MicrophoneSource) else 0
+    overflows = source.overflows if isinstance(source, PatientSource) else 0
     if stats.lost_s or overflows:
         say(f"{stats.lost_s:.1f} s of audio lost, {overflows} overflows of the device")
 

@@ -22,7 +22,8 @@ BACKENDS = tuple(RUNTIMES)
 class StreamConfig:
     """Where to listen, how, and what to write. `config.yaml` at the root lists the defaults."""
 
-    device: str = "mic"  # "mic", an index, part of a name, an audio file, or "-"
+    device: str = "mic"  # "mic", an index, part of a name, a file, a URL, or "-"
+    channel: int | None = None  # that is listened to, from 1; the mix of all if none
     rate: int = 16_000  # Hz, of raw PCM on standard input
     channels: int = 1  # of raw PCM on standard input
     fast: bool = False  # files and standard input: as fast as the machine can
@@ -50,6 +51,8 @@ class StreamConfig:
         _check_range("quiet_db", self.quiet_db, -200.0, 0.0)
         _check_range("min_confidence", self.min_confidence, 0.0, 1.0)
         _check_range("threads", self.threads, 1, 256)
+        if self.channel is not None:
+            _check_range("channel", self.channel, 1, 64)
         if self.beam is not None:
             _check_range("beam", self.beam, 1, 64)
         _check_choice("format", self.format, FORMATS)

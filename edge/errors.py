@@ -13,8 +13,16 @@ class DeviceError(AacStreamError):
     """An audio device is missing, ambiguous, busy or gone."""
 
 
+class UnavailableError(DeviceError):
+    """A device or a stream gives no audio now, but may again; waiting helps."""
+
+
 class AudioError(AacStreamError):
     """A file or a stream does not hold usable audio."""
+
+
+class UnknownFormatError(AudioError):
+    """A file is of no format that libsndfile reads; ffmpeg may read it."""
 
 
 class BundleError(AacStreamError):

@@ -1,43 +1,41 @@
-"""Where audio comes from: files and standard input here, microphones in `microphone.py`."""
+"""Where audio comes from: files here; `pcm.py`, `ffmpeg.py` and `microphone.py` have the others."""
 
 from __future__ import annotations
 
 import os
 import re
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 import soundfile
 
-from edge.errors import AudioError
+from edge.errors import AudioError, UnknownFormatError
 from edge.features import Floats
-from edge.ring import Block, RingBuffer
+from edge.ring import Block
 from edge.stderr import quiet_stderr
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"}
 RING_S = 20.0  # seconds of audio that a source holds while the loop is busy
 STREAMED_WAV = 2**31 - 2**16  # bytes; sizes from here on stand for "not known"
 MP3_HEADER = 65_536  # bytes of an MP3 within which its length would stand, tags before it included
-PACE = 1.02  # a pipe is read this much faster than its clock, so that drift cannot pile up
 
 
 class Source(Protocol):
     """Audio that arrives. `lossless` sources wait for the loop, so it skips nothing of them."""
 
     name: str
-    rate: int  # Hz
+    rate: int  # Hz; another only from a block on before which frames were lost
     lossless: bool
 
     def blocks(self) -> Iterator[Block]:
         """Audio in order, until it ends; whatever has arrived since the last block.
 
-        Raises: AudioError or DeviceError if it cannot go on.
+        Raises: AudioError or DeviceError if it cannot go on; UnavailableError, of the latter, if
+        it may later.
         """
 
     def close(self) -> None:
@@ -47,7 +45,9 @@ class Source(Protocol):
 class FileSource:
     """An audio file, on the clock of its recording or, if `fast`, as quickly as it is wanted."""
 
-    def __init__(self, path: Path, fast: bool, block_s: float = 0.25) -> None:
+    def __init__(
+        self, path: Path, fast: bool, block_s: float = 0.25, channel: int | None = None
+    ) -> None:
         if path.is_dir():
             raise AudioError(f"{path}: is a folder, not an audio file")
         if not path.exists():
@@ -56,15 +56,16 @@ class FileSource:
             with quiet_stderr():
                 self._file = soundfile.SoundFile(path)
         except (soundfile.LibsndfileError, OSError, TypeError):
-            reason = (
-                "is empty"
-                if os.access(path, os.R_OK) and not path.stat().st_size
-                else ("cannot be read as audio; WAV, FLAC, OGG and MP3 are known")
-            )
-            raise AudioError(f"{path}: {reason}") from None
+            if os.access(path, os.R_OK) and not path.stat().st_size:
+                raise AudioError(f"{path}: is empty") from None
+            raise UnknownFormatError(
+                f"{path}: cannot be read as audio; WAV, FLAC, OGG and MP3 are known"
+            ) from None
         if self._file.frames == 0:
             self._file.close()
             raise AudioError(f"{path}: holds no audio")
+        check_channel(str(path), self._file.channels, channel)
+        self._channel = channel
         self.name, self.rate, self.lossless = str(path), self._file.samplerate, fast
         self._block = max(1, int(block_s * self.rate))
         # Without this header the length of an MP3 is an estimate, at times by half too long.
@@ -99,7 +100,7 @@ class FileSource:
         except soundfile.LibsndfileError:
             raise AudioError(f"{self.name}: is damaged after {done / self.rate:.1f} s") from None
         check_finite(samples, self.name, done, self.rate)
-        return samples
+        return pick(samples, self._channel)
 
     def _check_end(self, done: int) -> None:
         """A header that promises more than the file holds tells of a broken copy."""
@@ -117,75 +118,6 @@ class FileSource:
         self._file.close()
 
 
-class PcmSource:
-    """Raw 16-bit little-endian PCM from a pipe.
-
-    A thread keeps the pipe empty, so that a recorder at its other end never stalls while the loop
-    thinks. It is read at the pace of the clock unless `fast`: then a recording can be piped in.
-    """
-
-    def __init__(self, pipe: BinaryIO, rate: int, channels: int, fast: bool) -> None:
-        self.name, self.rate, self.lossless = "standard input", rate, fast
-        self._pipe, self._channels = pipe, channels
-        self._capacity = int(RING_S * rate)
-        self._ring = RingBuffer(self._capacity, channels)
-        self._room = threading.Event()
-        self._ended = threading.Event()
-        self._odd_bytes = 0
-
-    def _pump(self) -> None:
-        frame = 2 * self._channels
-        rest = b""
-        chunk = max(frame, self.rate // 50 * frame)  # 20 ms
-        try:
-            while data := os.read(self._pipe.fileno(), chunk):
-                data = rest + data
-                whole = len(data) // frame * frame
-                rest = data[whole:]
-                samples = np.frombuffer(data[:whole], "<i2").reshape(-1, self._channels)
-                while self._capacity - self._ring.waiting() < len(samples):
-                    self._room.clear()
-                    self._room.wait(0.1)
-                self._ring.write(samples.astype(np.float32) / 32768.0)
-        except (OSError, ValueError):  # the pipe was closed at our end
-            pass
-        self._odd_bytes = len(rest)
-        self._ended.set()
-
-    def blocks(self) -> Iterator[Block]:
-        threading.Thread(target=self._pump, daemon=True, name="stdin").start()
-        block = max(1, self.rate // 4)
-        started: float | None = None
-        done = 0
-        while True:
-            ended = self._ended.is_set()
-            if not self._ring.wait(0.1):
-                if ended:
-                    break
-                continue
-            started = started or time.monotonic()
-            due = block
-            if not self.lossless:
-                due += int((time.monotonic() - started) * self.rate * PACE) - done
-                if due <= 0:
-                    time.sleep(0.05)
-                    continue
-            got = self._ring.read(due)
-            self._room.set()
-            done += len(got.samples)
-            yield got
-        if done == 0:
-            raise AudioError("standard input: held no audio")
-        if self._odd_bytes:
-            raise AudioError(
-                f"standard input: ended within a sample of {self._channels} channel(s); "
-                "check --channels"
-            )
-
-    def close(self) -> None:
-        """Nothing to give back: the pipe is the caller's."""
-
-
 def check_finite(samples: Floats, name: str, done: int, rate: int) -> None:
     """Raises: AudioError if there is a NaN or an infinity in `samples`, saying when."""
     if not np.isfinite(samples).all():
@@ -196,14 +128,13 @@ def check_finite(samples: Floats, name: str, done: int, rate: int) -> None:
         )
 
 
-def standard_input(rate: int, channels: int, fast: bool) -> PcmSource:
-    """Standard input as a source.
+def check_channel(name: str, channels: int, channel: int | None) -> None:
+    """Raises: AudioError if what is called `name` has no such channel, counted from 1."""
+    if channel is not None and channel > channels:
+        has = "1 channel" if channels == 1 else f"{channels} channels"
+        raise AudioError(f"{name}: has {has}, so there is no channel {channel}")
 
-    Raises: AudioError if it is a terminal.
-    """
-    if sys.stdin is None or sys.stdin.isatty():
-        raise AudioError(
-            "standard input: is a terminal; pipe raw 16-bit PCM into it, for example "
-            "arecord -t raw -f S16_LE -r 16000 | aac-stream --device -"
-        )
-    return PcmSource(sys.stdin.buffer, rate, channels, fast)
+
+def pick(samples: Floats, channel: int | None) -> Floats:
+    """The one channel of `samples` (frames, channels), counted from 1, or all if None."""
+    return samples if channel is None else samples[:, channel - 1 : channel]

@@ -203,11 +203,11 @@ lint() {
 test_all() {
   set_up_test
   local packages=()
-  # The microphone test runs a private PulseAudio server.
-  mapfile -t packages < <(missing pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins)
+  # Tests of the microphone run a private PulseAudio server; those of streams run ffmpeg.
+  mapfile -t packages < <(missing pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins ffmpeg)
   if [[ ${#packages[@]} -gt 0 ]]; then
-    need_apt "the microphone test needs system packages" "${packages[@]}" ||
-      say "going on: the microphone test will be skipped" >&2
+    need_apt "tests of microphones and streams need system packages" "${packages[@]}" ||
+      say "going on: tests of what is missing will be skipped" >&2
   fi
   lint
   say "pytest"

@@ -235,11 +235,19 @@ class PulseServer:
             self._pactl("unload-module", self._source_module)
             self._source_module = None
 
-    def close(self) -> None:
-        """End the server and every player, and remove their files."""
+    def suspend_source(self, suspended: bool) -> None:
+        """Let the virtual microphone give nothing while it stays there, as one that hangs."""
+        self._pactl("suspend-source", SOURCE, "1" if suspended else "0")
+
+    def hush(self) -> None:
+        """End every player."""
         for player in self._players:
             _end(player)
         self._players.clear()
+
+    def close(self) -> None:
+        """End the server and every player, and remove their files."""
+        self.hush()
         if self._server is not None:
             _end(self._server)
             self._server = None

@@ -203,6 +203,7 @@ def test_bad_input_is_one_line_and_leaves_no_output(tmp_path: Path) -> None:
     for arguments, says in [
         (("--device", str(tmp_path / "bad.wav")), "bad.wav: cannot be read as audio"),
         (("--device", str(tmp_path / "none.wav")), "none.wav: no such file"),
+        (("--channel", "2", "--device", str(SAMPLE)), "sample.ogg: has 1 channel, so there is no"),
         (("--hop-s", "9", "--device", str(SAMPLE)), "hop_s: 9 is not between 0.1 and 5"),
         (("--config", str(tmp_path / "none.yaml")), "none.yaml: cannot be read"),
     ]:

@@ -36,6 +36,8 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("threads: 1.5", "threads: 1.5 is not a whole number"),
         ("fast: 1", "fast: 1 is not true or false"),
         ("output: 3", "output: 3 is not text"),
+        ("channel: 0", "channel: 0 is not between 1 and 64"),
+        ("channel: left", "channel: 'left' is not a whole number"),
         ("window_s: 90", "window_s: 90 is not between 1 and 30"),
         ("window_s: .nan", "window_s: nan is not between"),
         ("window_s: 3\nhop_s: 4", "hop_s: 4 is not between 0.1 and 3"),

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
 from tests.helpers import ROOT, SAMPLE, aac_stream, names, sample_events, the_one_line
 from tests.pulse import PulseServer
+from tests.running import Running
 
 
 def test_the_microphone_is_listed(pulse: PulseServer) -> None:
@@ -71,11 +74,117 @@ def test_a_wrong_device_is_one_line(pulse: PulseServer, device: str, says: str) 
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_device_that_cannot_be_opened_is_one_line(pulse: PulseServer) -> None:
-    """ALSA lists a device whose sound server has gone: what a busy or unplugged one looks like."""
-    env = {**pulse.env, "PULSE_SOURCE": "nothing-of-this-name"}
-    done = aac_stream("--device", "pulse", env=env, timeout=60)
-    assert "cannot be opened" in the_one_line(done)
+@pytest.fixture
+def plug(pulse: PulseServer) -> Iterator[PulseServer]:
+    """The server, for tests that pull the microphone out; it is in again afterwards."""
+    yield pulse
+    pulse.hush()
+    pulse.load_source()
+    pulse.suspend_source(False)
+
+
+def rooster_between(run: Running, start_s: float, end_s: float) -> bool:
+    """Whether what the sample begins with was heard in these seconds of the run."""
+    return any(
+        start_s <= caption["start_s"] and caption["end_s"] <= end_s and "rooster" in caption["text"]
+        for caption in run.captions()
+    )
+
+
+def lost_s(run: Running) -> float:
+    """What the last lines say of lost audio."""
+    (line,) = [line for line in run.err if "s of audio lost" in line]
+    return float(line.split(" s of audio lost")[0].split()[-1])
+
+
+@pytest.mark.parametrize("device", ["mic", "pulse"])
+def test_a_microphone_that_is_pulled_out_is_waited_for(plug: PulseServer, device: str) -> None:
+    with Running("--device", device, env=plug.env) as run:
+        run.until(lambda: run.says("listening to"))
+        began = time.monotonic()
+        plug.play(SAMPLE)
+        run.until(lambda: rooster_between(run, 0.0, 30.0))
+        plug.unload_source()
+        plug.hush()
+        gone = time.monotonic()
+        run.until(lambda: run.says("gives no audio any more; waiting for it"), timeout=20)
+        time.sleep(6.0)  # some tries fail meanwhile, and say nothing
+        plug.load_source()
+        plug.play(SAMPLE)
+        run.until(lambda: run.says("is back after"), timeout=40)
+        back = time.monotonic()
+        again_s = gone - began + 5.0
+        run.until(lambda: rooster_between(run, again_s, 300.0))
+        assert run.end() == 0
+        elapsed = time.monotonic() - began
+    assert run.says("waiting for it") == run.says("is back after") == 1
+    assert lost_s(run) == pytest.approx(back - gone, abs=3.0)
+    captions = run.captions()
+    # Times keep counting over the gap, and no window reaches into it.
+    assert captions[-1]["end_s"] == pytest.approx(elapsed, abs=4.0)
+    assert not [c for c in captions if c["end_s"] > gone - began + 4 and c["start_s"] < again_s]
+
+
+def test_a_device_that_is_there_and_gives_nothing_is_waited_for(plug: PulseServer) -> None:
+    with Running("--device", "mic", env=plug.env) as run:
+        run.until(lambda: run.captions())
+        plug.suspend_source(True)
+        run.until(lambda: run.says("gives no audio any more; waiting for it"), timeout=30)
+        plug.suspend_source(False)
+        heard = len(run.out)
+        run.until(lambda: len(run.out) > heard + 2)
+        assert run.end() == 0
+    assert run.says("is back after") == 1
+    assert lost_s(run) > 4.0
+
+
+def test_a_device_that_cannot_be_opened_is_waited_for(plug: PulseServer) -> None:
+    """ALSA lists a device whose sound server has no source: as a busy or unplugged one looks."""
+    plug.unload_source()
+    with Running("--device", "pulse", env=plug.env) as run:
+        run.until(lambda: run.says("cannot be opened"))
+        time.sleep(2.0)
+        assert not run.out
+        plug.load_source()
+        run.until(lambda: run.says("is back after"), timeout=30)
+        run.until(lambda: run.captions())
+        assert run.end() == 0
+    assert run.says("cannot be opened") == 1
+    assert lost_s(run) > 2.0
+    assert run.captions()[0]["start_s"] > 2.0
+
+
+def test_ctrl_c_ends_the_wait_at_once(plug: PulseServer) -> None:
+    env = {**plug.env, "PULSE_SOURCE": "nothing-of-this-name"}
+    with Running("--device", "pulse", env=env) as run:
+        run.until(lambda: run.says("waiting for it"))
+        time.sleep(1.5)
+        began = time.monotonic()
+        assert run.end() == 0
+        assert time.monotonic() - began < 3.0
+    assert not run.says("Traceback")
+
+
+def test_one_channel_of_a_microphone(plug: PulseServer, tmp_path: Path) -> None:
+    samples, rate = soundfile.read(SAMPLE, stop=32_000 * 8, dtype="float32")
+    right = np.stack([np.zeros_like(samples), samples], axis=1)
+    soundfile.write(tmp_path / "right.wav", np.tile(right, (4, 1)), rate)
+    states = []
+    for channel in ("1", "2"):
+        with Running("--device", "mic", "--channel", channel, env=plug.env) as run:
+            run.until(lambda run=run: run.says("listening to"))
+            plug.play(tmp_path / "right.wav")
+            run.until(lambda run=run: len(run.out) >= 4)
+            plug.hush()
+            assert run.end() == 0
+        states.append({caption["state"] for caption in run.captions()})
+    assert states[0] == {"quiet"}
+    assert "caption" in states[1]
+
+
+def test_a_channel_that_a_microphone_lacks_is_one_line(pulse: PulseServer) -> None:
+    done = aac_stream("--device", "pulse", "--channel", "64", env=pulse.env)
+    assert "(pulse): has 32 channels, so there is no channel 64" in the_one_line(done)
     assert len(done.stderr.splitlines()) == 1
 
 

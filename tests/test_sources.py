@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 from edge.errors import AudioError
-from edge.sources import FileSource, PcmSource
+from edge.pcm import PcmSource
+from edge.sources import FileSource
 
 TONE = (0.3 * np.sin(np.arange(16_000) / 5.0)).astype(np.float32)
 
@@ -115,7 +116,9 @@ def test_a_whole_file_is_not_called_incomplete(tmp_path: Path, kind: str, frames
     )
 
 
-def pipe_with(data: bytes, rate: int, channels: int, fast: bool) -> PcmSource:
+def pipe_with(
+    data: bytes, rate: int, channels: int, fast: bool, channel: int | None = None
+) -> PcmSource:
     reader, writer = os.pipe()
 
     def feed() -> None:
@@ -123,7 +126,7 @@ def pipe_with(data: bytes, rate: int, channels: int, fast: bool) -> PcmSource:
             file.write(data)
 
     threading.Thread(target=feed, daemon=True).start()
-    return PcmSource(open(reader, "rb"), rate, channels, fast)
+    return PcmSource(open(reader, "rb"), rate, channels, fast, channel)
 
 
 def test_a_pipe_gives_every_sample_however_long_it_is() -> None:
@@ -146,3 +149,27 @@ def test_a_pipe_keeps_to_the_clock() -> None:
 def test_a_bad_pipe_is_told(data: bytes, says: str) -> None:
     with pytest.raises(AudioError, match=says):
         samples_of(pipe_with(data, 16_000, 2, fast=True))
+
+
+LEFT_RIGHT = np.stack([TONE, 0.5 * TONE], axis=1)
+
+
+@pytest.mark.parametrize("channel", [1, 2])
+def test_one_channel_is_listened_to(tmp_path: Path, channel: int) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, LEFT_RIGHT, 16_000, subtype="FLOAT")
+    expected = LEFT_RIGHT[:, channel - 1 : channel]
+    got = samples_of(FileSource(path, fast=True, channel=channel))
+    np.testing.assert_array_equal(got, expected)
+    pcm = (LEFT_RIGHT * 32767).astype("<i2").tobytes()
+    got = samples_of(pipe_with(pcm, 16_000, 2, fast=True, channel=channel))
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+
+
+def test_a_channel_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, LEFT_RIGHT, 16_000)
+    with pytest.raises(AudioError, match=r"a\.wav: has 2 channels, so there is no channel 3"):
+        FileSource(path, fast=True, channel=3)
+    with pytest.raises(AudioError, match="standard input: has 1 channel, so there is no channel 2"):
+        pipe_with(b"", 16_000, 1, fast=True, channel=2)
