@@ -106,7 +106,7 @@ class _Decoder:
         # Where we are killed and cannot end it, the kernel does, once the thread that started it is
         # no more. It would end at its next write, but a stream that stalls has none.
         setpriv = shutil.which("setpriv")
-        bound = [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+        bound = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         self._child = subprocess.Popen(
             [*bound, program, *quiet, *source, *wanted],
             stdin=subprocess.DEVNULL,

@@ -53,7 +53,7 @@ def radio() -> Iterator[RadioServer]:
 
 
 def children_with(text: str) -> list[str]:
-    """Processes of this machine that have `text` on their command line, beside Python's."""
+    """The ffmpegs of this machine that have `text` on their command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
