@@ -16,6 +16,7 @@ from edge.fill import check_type
 
 FORMATS = ("text", "jsonl")
 BACKENDS = tuple(RUNTIMES)
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class StreamConfig:
     backend: str = "onnx"  # what the model runs on
     threads: int = 1  # that inference may use
     beam: int | None = None  # beams of the search; as many as the bundle says if none
+    log_level: str = "info"  # what is told on standard error, from this level up
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -54,6 +56,7 @@ class StreamConfig:
             _check_range("beam", self.beam, 1, 64)
         _check_choice("format", self.format, FORMATS)
         _check_choice("backend", self.backend, BACKENDS)
+        _check_choice("log_level", self.log_level, LOG_LEVELS)
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:

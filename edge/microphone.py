@@ -10,7 +10,7 @@ from typing import Any
 
 from edge.errors import DeviceError
 from edge.features import Floats
-from edge.ring import Block, RingBuffer
+from edge.ring import NOTHING, Block, RingBuffer
 from edge.sources import RING_S
 from edge.stderr import quiet_stderr
 
@@ -146,6 +146,8 @@ class MicrophoneSource:
                 raise DeviceError(
                     f"device {self.name!r}: gives no audio any more; is it unplugged?"
                 )
+            else:
+                yield NOTHING
 
     def close(self) -> None:
         with quiet_stderr():

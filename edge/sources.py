@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import sys
 import threading
 import time
@@ -17,7 +18,7 @@ import soundfile
 
 from edge.errors import AudioError
 from edge.features import Floats
-from edge.ring import Block, RingBuffer
+from edge.ring import NOTHING, Block, RingBuffer
 from edge.stderr import quiet_stderr
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"}
@@ -36,6 +37,9 @@ class Source(Protocol):
 
     def blocks(self) -> Iterator[Block]:
         """Audio in order, until it ends; whatever has arrived since the last block.
+
+        Where none arrives there is an empty block each second, or more often: the loop then looks
+        whether it shall end or read its settings again, and tells the watchdog that it lives.
 
         Raises: AudioError or DeviceError if it cannot go on.
         """
@@ -132,18 +136,25 @@ class PcmSource:
         self._room = threading.Event()
         self._ended = threading.Event()
         self._odd_bytes = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._pump, daemon=True, name="stdin")
 
     def _pump(self) -> None:
         frame = 2 * self._channels
         rest = b""
         chunk = max(frame, self.rate // 50 * frame)  # 20 ms
         try:
-            while data := os.read(self._pipe.fileno(), chunk):
+            while not self._closed:
+                if not select.select([self._pipe], [], [], 0.1)[0]:
+                    continue
+                data = os.read(self._pipe.fileno(), chunk)
+                if not data:
+                    break
                 data = rest + data
                 whole = len(data) // frame * frame
                 rest = data[whole:]
                 samples = np.frombuffer(data[:whole], "<i2").reshape(-1, self._channels)
-                while self._capacity - self._ring.waiting() < len(samples):
+                while not self._closed and self._capacity - self._ring.waiting() < len(samples):
                     self._room.clear()
                     self._room.wait(0.1)
                 self._ring.write(samples.astype(np.float32) / 32768.0)
@@ -153,7 +164,7 @@ class PcmSource:
         self._ended.set()
 
     def blocks(self) -> Iterator[Block]:
-        threading.Thread(target=self._pump, daemon=True, name="stdin").start()
+        self._thread.start()
         block = max(1, self.rate // 4)
         started: float | None = None
         done = 0
@@ -162,6 +173,7 @@ class PcmSource:
             if not self._ring.wait(0.1):
                 if ended:
                     break
+                yield NOTHING
                 continue
             started = started or time.monotonic()
             due = block
@@ -183,7 +195,10 @@ class PcmSource:
             )
 
     def close(self) -> None:
-        """Nothing to give back: the pipe is the caller's."""
+        """End the thread, so that another source may read on; the pipe is the caller's."""
+        self._closed = True
+        if self._thread.is_alive():
+            self._thread.join(1.0)
 
 
 def check_finite(samples: Floats, name: str, done: int, rate: int) -> None:
