@@ -61,7 +61,8 @@ class StreamConfig:
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also catches NaN
-        raise ConfigError(f"{name}: {value:g} is not between {low:g} and {high:g}")
+        shown = f"{value:g}" if isinstance(value, float) else str(value)  # whole ones may be huge
+        raise ConfigError(f"{name}: {shown} is not between {low:g} and {high:g}")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -78,7 +79,7 @@ def read_config(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also 2026-13-01, and [[[[...
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         raise ConfigError(f"{path}{line}: is not valid YAML") from None

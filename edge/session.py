@@ -110,8 +110,9 @@ class Session:
             with self._signals.held():
                 self._use(config, captioner, set(changed))
             log.info("settings read again: %s changed", ", ".join(changed) or "nothing")
-        except AacStreamError as error:
-            log.error("%s; the settings stay as they were", error)
+        except Exception as error:  # a run of a year must not end by what was typed into a file
+            bug = not isinstance(error, AacStreamError)
+            log.error("%s; the settings stay as they were", error, exc_info=bug)
             self._reopen_sink(error)
         if self._source is None:  # closed for another, which could not be opened
             self._listen(open_source(self._config))
@@ -126,7 +127,7 @@ class Session:
             self._close_source()  # a device may let in only one
             try:
                 source = open_source(config)
-            except AacStreamError:
+            except BaseException:
                 sink.close()
                 raise
         self._sink.close()
@@ -136,7 +137,7 @@ class Session:
             self._listen(source)
         set_level(config.log_level)
 
-    def _reopen_sink(self, told: AacStreamError) -> None:
+    def _reopen_sink(self, told: Exception) -> None:
         """Open the output of the old settings; if that fails too, go on with what is open."""
         try:
             sink = Sink(self._config)

@@ -40,9 +40,9 @@ class Signals:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self.ending:  # else the process ends, and one more signal must not disturb it
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
+        for number, handler in self._before.items():
+            # Where the process ends now, one more signal must not disturb the interpreter's end.
+            signal.signal(number, signal.SIG_IGN if self.ending else handler)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -58,8 +58,6 @@ class Signals:
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         if self.ending:
             return
-        for each in self._before:
-            signal.signal(each, signal.SIG_IGN)
         # The kernel's own clock: it needs neither a thread nor an interpreter that still turns.
         signal.setitimer(signal.ITIMER_REAL, END_S)
         self.ending = True
