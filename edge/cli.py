@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -10,15 +11,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edge.captioner import Captioner, load_captioner
-from edge.config import BACKENDS, FORMATS, StreamConfig, build_config
+from edge.config import BACKENDS, FORMATS, LOG_LEVELS, StreamConfig, build_config
 from edge.errors import AacStreamError
 from edge.inputs import list_inputs
-from edge.loop import Loop
-from edge.opening import open_source
-from edge.patient import PatientSource
-from edge.sinks import Sink
-from edge.sources import Source
+from edge.log import log_to_stderr, set_level
+from edge.session import Session
+from edge.signals import Signals
+
+log = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--beam", type=int, metavar="N", help="beams of the search (what the model's bundle says)"
     )
+    p.add_argument("--log-level", choices=LOG_LEVELS, help="tell of this and what is graver (info)")
     return p
 
 
@@ -78,59 +79,25 @@ def show_devices() -> None:
     print("* is the default, 'mic'" if devices else "no input devices")
 
 
-def run(config: StreamConfig, captioner: Captioner, source: Source) -> None:
-    """Caption `source` until it ends or the user ends it; always says what was missed."""
-    sink = Sink(config)
-    loop = Loop(source, captioner, config)
-    say(f"listening to {source.name} at {source.rate} Hz; Ctrl-C ends")
-    if source.rate < captioner.bundle.features.sample_rate:
-        say(f"sounds above {source.rate / 2000:g} kHz are missing there; captions may be less true")
-    told = False
-    try:
-        for caption in loop.captions():
-            sink.write(caption)
-            if loop.stats.skipped_windows and not told:
-                say("the model is late: windows are skipped; a larger --hop-s helps")
-                told = True
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sink.close()
-        report(loop, source)
-
-
-def report(loop: Loop, source: Source) -> None:
-    """One line about the run on standard error, and one for each thing that went wrong."""
-    stats = loop.stats
-    say(f"{stats.audio_s:.1f} s heard, {stats.windows} windows, real-time factor {stats.rtf:.3f}")
-    if stats.skipped_windows:
-        say(f"{stats.skipped_windows} windows skipped to keep up")
-    overflows = source.overflows if isinstance(source, PatientSource) else 0
-    if stats.lost_s or overflows:
-        say(f"{stats.lost_s:.1f} s of audio lost, {overflows} overflows of the device")
-
-
-def say(line: str) -> None:
-    print(f"aac-stream: {line}", file=sys.stderr, flush=True)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     given: dict[str, Any] = vars(parser().parse_args(argv))
+    log_to_stderr()
     try:
         if given.pop("list_devices", False):
             show_devices()
             return 0
-        config = build_config(given.pop("config", None), given)
-        source = open_source(config)
-        try:
-            bundle = Path(config.bundle) if config.bundle else None
-            captioner = load_captioner(bundle, config.threads, config.backend, config.beam)
-            run(config, captioner, source)
-        finally:
-            source.close()
+        path = given.pop("config", None)
+
+        def settings() -> StreamConfig:
+            return build_config(path, given)
+
+        with Signals() as signals:
+            config = settings()
+            set_level(config.log_level)
+            Session(config, settings, signals).run()
     except AacStreamError as error:
-        say(str(error))
+        log.error("%s", error)
         return 2
     except BrokenPipeError:  # the reader of our output went away, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,6 +16,7 @@ from edge.fill import check_type
 
 FORMATS = ("text", "jsonl", "events", "srt", "vtt")
 BACKENDS = tuple(RUNTIMES)
+LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class StreamConfig:
     backend: str = "onnx"  # what the model runs on
     threads: int = 1  # that inference may use
     beam: int | None = None  # beams of the search; as many as the bundle says if none
+    log_level: str = "info"  # what is told on standard error, from this level up
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -57,11 +59,13 @@ class StreamConfig:
             _check_range("beam", self.beam, 1, 64)
         _check_choice("format", self.format, FORMATS)
         _check_choice("backend", self.backend, BACKENDS)
+        _check_choice("log_level", self.log_level, LOG_LEVELS)
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also catches NaN
-        raise ConfigError(f"{name}: {value:g} is not between {low:g} and {high:g}")
+        shown = f"{value:g}" if isinstance(value, float) else str(value)  # whole ones may be huge
+        raise ConfigError(f"{name}: {shown} is not between {low:g} and {high:g}")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -78,7 +82,7 @@ def read_config(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also 2026-13-01, and [[[[...
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where else ""
         raise ConfigError(f"{path}{line}: is not valid YAML") from None

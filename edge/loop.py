@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from edge.captioner import Captioner
 from edge.config import StreamConfig
 from edge.features import Floats
 from edge.resample import Resampler
+from edge.ring import Block
 from edge.sources import Source
 from edge.windows import windows_of
 
@@ -45,18 +46,52 @@ class Stats:
 
 
 class Loop:
-    """Slides a window of `window_s` over a source, one step of `hop_s` at a time."""
+    """Slides a window of `window_s` over a source, one step of `hop_s` at a time.
 
-    def __init__(self, source: Source, captioner: Captioner, config: StreamConfig) -> None:
+    `between` is called before each block is asked for; it may call `change` and `listen`.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        captioner: Captioner,
+        config: StreamConfig,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
         self.stats = Stats()
         self._source, self._captioner, self._config = source, captioner, config
-        self._spec = captioner.bundle.features
-        self._window = round(config.window_s * self._spec.sample_rate / self._spec.hop)
-        self._hop = max(1, round(config.hop_s * self._spec.sample_rate / self._spec.hop))
-        self._offset_s = 0.0  # time of the first sample since the last gap
+        self._between = between
+        self._blocks = source.blocks()
+        self._heard_at = time.monotonic()  # when the last block came
+        self._next: tuple[StreamConfig, Captioner] | None = None  # from the next block on
         self._restart()
 
+    def change(self, config: StreamConfig, captioner: Captioner) -> None:
+        """Go on with other settings or another model. What has been heard stays in the windows.
+
+        Unless these are of another length or of other features: then they begin anew.
+        """
+        old = self._config
+        spec = captioner.bundle.features
+        if (config.window_s, config.hop_s, spec) != (old.window_s, old.hop_s, self._spec):
+            self._next = config, captioner
+        else:
+            self._config, self._captioner = config, captioner
+
+    def listen(self, source: Source) -> None:
+        """Go on with another source; what has sounded since the last block is lost."""
+        if not source.lossless:
+            lost_s = time.monotonic() - self._heard_at
+            self.stats.lost_s += lost_s
+            self.stats.audio_s += lost_s
+        self._source, self._blocks = source, source.blocks()
+        self._next = self._next or (self._config, self._captioner)
+
     def _restart(self) -> None:
+        config, self._spec = self._config, self._captioner.bundle.features
+        self._window = round(config.window_s * self._spec.sample_rate / self._spec.hop)
+        self._hop = max(1, round(config.hop_s * self._spec.sample_rate / self._spec.hop))
+        self._offset_s = self.stats.audio_s  # time of the first sample since the last gap
         self._resampler = Resampler(self._source.rate, self._spec.sample_rate)
         self._windows = windows_of(self._spec)
         self._next_end = self._window  # hop at which the next window ends
@@ -66,17 +101,25 @@ class Loop:
 
         When inference is late and the source does not wait, only the newest window is computed.
         """
-        for block in self._source.blocks():
-            if block.lost:
+        while (block := self._block()) is not None:
+            if block.lost or self._next:
                 # No window reaches across a gap: what it would say did not sound like that.
                 yield from self._finish()
-                self._offset_s = self.stats.audio_s + block.lost / self._source.rate
+                self._config, self._captioner = self._next or (self._config, self._captioner)
+                self._next = None
                 self.stats.lost_s += block.lost / self._source.rate
-                self.stats.audio_s = self._offset_s
+                self.stats.audio_s += block.lost / self._source.rate
                 self._restart()
             self.stats.audio_s += len(block.samples) / self._source.rate
             yield from self._push(block.samples)
         yield from self._finish()
+
+    def _block(self) -> Block | None:
+        """The next block, or None at the end of the source."""
+        self._between()
+        block = next(self._blocks, None)
+        self._heard_at = time.monotonic()
+        return block
 
     def _push(self, samples: Floats, last: bool = False) -> Iterator[Caption]:
         began = time.perf_counter()

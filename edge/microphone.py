@@ -9,7 +9,7 @@ from typing import Any
 from edge.errors import UnavailableError
 from edge.features import Floats
 from edge.inputs import InputDevice, portaudio, portaudio_reason
-from edge.ring import Block, RingBuffer
+from edge.ring import NOTHING, Block, RingBuffer
 from edge.sources import RING_S, check_channel, pick
 from edge.stderr import quiet_stderr
 
@@ -82,6 +82,8 @@ class MicrophoneSource:
                 time.sleep(BLOCK_S)
             elif not self._stream.active or time.monotonic() - heard > DEAD_S:
                 raise UnavailableError(f"device {self.name!r}: gives no audio any more")
+            else:
+                yield NOTHING
 
     def close(self) -> None:
         with quiet_stderr():

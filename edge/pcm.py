@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from edge.errors import AudioError
-from edge.ring import Block, RingBuffer
+from edge.ring import NOTHING, Block, RingBuffer
 from edge.sources import RING_S, check_channel, pick
 
 PACE = 1.02  # a pipe is read this much faster than its clock, so that drift cannot pile up
@@ -48,7 +49,12 @@ class PcmSource:
         rest = b""
         chunk = max(frame, self.rate // 50 * frame)  # 20 ms
         try:
-            while data := os.read(self._pipe.fileno(), chunk):
+            while not self._closed:
+                if not select.select([self._pipe], [], [], 0.1)[0]:
+                    continue
+                data = os.read(self._pipe.fileno(), chunk)
+                if not data:
+                    break
                 data = rest + data
                 whole = len(data) // frame * frame
                 rest = data[whole:]
@@ -76,6 +82,7 @@ class PcmSource:
                 if ended:
                     break
                 self._check_silence(time.monotonic() - heard)
+                yield NOTHING
                 continue
             heard = time.monotonic()
             started = started or heard
@@ -105,8 +112,10 @@ class PcmSource:
             )
 
     def close(self) -> None:
-        """Let the thread end; the pipe is the caller's."""
+        """End the thread, so that another source may read on; the pipe is the caller's."""
         self._closed = True
+        if self._thread.is_alive():
+            self._thread.join(1.0)
 
 
 def standard_input(rate: int, channels: int, fast: bool, channel: int | None = None) -> PcmSource:

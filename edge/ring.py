@@ -18,6 +18,9 @@ class Block:
     lost: int = 0
 
 
+NOTHING = Block(np.zeros((0, 1), np.float32))  # from a source that waits, so that the loop lives
+
+
 class RingBuffer:
     """Holds the newest `capacity` frames. The writer never waits: what is not read is overwritten.
 

@@ -19,21 +19,42 @@ class Sink:
 
     def __init__(self, config: StreamConfig) -> None:
         self._name = config.output or "standard output"
+        self._output = config.output
         self._format = make_format(config)
         self._file: BinaryIO | None = None
-        if config.output:
-            try:
-                self._file = open(config.output, "ab", buffering=0)
-                begun = os.fstat(self._file.fileno()).st_size > 0
-            except OSError as error:
-                raise self._failed(error) from None
-            if begun and self._format.whole_file:
-                self._file.close()
-                raise OutputError(
-                    f"{self._name}: holds something already, and subtitles count from the start of "
-                    "a run; choose another --output"
-                )
+        begun = self._open()
+        if begun and self._format.whole_file:
+            self._shut()
+            raise OutputError(
+                f"{self._name}: holds something already, and subtitles count from the start of "
+                "a run; choose another --output"
+            )
         self._write(self._format.header)
+
+    def reopen(self) -> None:
+        """Open the file again, for it may have been moved; what is being followed goes on.
+
+        Raises: OutputError; then the file that was open stays so.
+        """
+        if not self._open():
+            self._write(self._format.header)
+
+    def _open(self) -> bool:
+        """Whether the output holds something already."""
+        if self._output is None:
+            return False
+        try:
+            file = open(self._output, "ab", buffering=0)
+            begun = os.fstat(file.fileno()).st_size > 0
+        except OSError as error:
+            raise self._failed(error) from None
+        self._shut()
+        self._file = file
+        return begun
+
+    def _shut(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def write(self, caption: Caption) -> None:
         """Write what `caption` adds.
@@ -69,8 +90,7 @@ class Sink:
         try:
             self._write(self._format.end())
         finally:
-            if self._file is not None:
-                self._file.close()
+            self._shut()
 
 
 def _write_whole(file: BinaryIO, piece: bytes) -> None:

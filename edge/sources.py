@@ -34,6 +34,9 @@ class Source(Protocol):
     def blocks(self) -> Iterator[Block]:
         """Audio in order, until it ends; whatever has arrived since the last block.
 
+        Where none arrives there is an empty block each second, or more often: the loop then looks
+        whether it shall end or read its settings again, and tells the watchdog that it lives.
+
         Raises: AudioError or DeviceError if it cannot go on; UnavailableError, of the latter, if
         it may later.
         """

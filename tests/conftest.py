@@ -27,6 +27,20 @@ def pulse() -> Iterator[PulseServer]:
 
 
 @pytest.fixture(scope="session")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample again and again, 40 minutes: no test hears its end."""
+    import numpy as np
+    import soundfile
+
+    from tests.helpers import SAMPLE
+
+    path = tmp_path_factory.mktemp("long") / "long.flac"
+    samples, rate = soundfile.read(SAMPLE, dtype="float32")
+    soundfile.write(path, np.tile(samples[::2], 30), rate // 2)
+    return path
+
+
+@pytest.fixture(scope="session")
 def one_thread() -> Iterator[None]:
     """PyTorch on one core: what is small is no faster on two, and others use the machine."""
     import torch

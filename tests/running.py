@@ -1,78 +1,94 @@
-"""The command line while it runs: what it has said so far, and waiting for more."""
+"""A real `aac-stream` in the background: signals to it, lines from it, and an end in any case."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import IO, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from tests.helpers import ROOT
 
+WAIT_S = 60.0  # for what should come at once, on a machine that others use
+
 
 class Running:
-    """`aac-stream --format jsonl` with `arguments`. Use it in a `with`: it ends in any case."""
+    """A process whose output is gathered while it runs."""
 
-    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "edge", "--format", "jsonl", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=env,
-            cwd=ROOT,
-        )
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
         self.out: list[str] = []
         self.err: list[str] = []
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
         self._threads = [
-            threading.Thread(target=_collect, args=(self._process.stdout, self.out), daemon=True),
-            threading.Thread(target=_collect, args=(self._process.stderr, self.err), daemon=True),
+            threading.Thread(target=self._gather, args=pair, daemon=True)
+            for pair in ((process.stdout, self.out), (process.stderr, self.err))
         ]
         for thread in self._threads:
             thread.start()
 
-    def says(self, text: str) -> int:
-        """How many lines of standard error hold `text`."""
-        return sum(text in line for line in self.err)
+    @staticmethod
+    def _gather(pipe: object, lines: list[str]) -> None:
+        for line in pipe or []:  # type: ignore[attr-defined]
+            lines.append(line.decode().rstrip("\n"))
 
-    def captions(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in list(self.out)]
+    def told(self, what: str, times: int = 1) -> str:
+        """The line of standard error that holds `what`, once it is there `times` times."""
+        until(lambda: len(self._with(what)) >= times, f"{what!r} in {self.err}")
+        return self._with(what)[times - 1]
 
-    def until(self, come: Callable[[], object], timeout: float = 60.0) -> None:
-        """Wait until `come` is true; the run must not end before."""
-        deadline = time.monotonic() + timeout
-        while not come():
-            assert self._process.poll() is None, self.err
-            assert time.monotonic() < deadline, (self.err, self.out)
-            time.sleep(0.05)
+    def _with(self, what: str) -> list[str]:
+        return [line for line in list(self.err) if what in line]
 
-    def end(self) -> int:
-        """Ctrl-C; its exit code. It must end at once."""
-        self._process.send_signal(signal.SIGINT)
-        code = self._process.wait(timeout=10)
+    def hup(self) -> None:
+        self.process.send_signal(signal.SIGHUP)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Seconds from the signal to the end."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(WAIT_S)
+        took_s = time.monotonic() - began
         for thread in self._threads:
-            thread.join(timeout=10)
-        return code
-
-    def kill(self) -> None:
-        """End it as the kernel does where memory is short: it cannot clean up."""
-        self._process.kill()
-        self._process.wait(timeout=10)
-
-    def __enter__(self) -> Running:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
+            thread.join(WAIT_S)
+        return took_s
 
 
-def _collect(stream: IO[str], lines: list[str]) -> None:
-    for line in stream:
-        lines.append(line.rstrip("\n"))
+@contextlib.contextmanager
+def running(
+    *arguments: str, stdin: int = subprocess.DEVNULL, env: dict[str, str] | None = None
+) -> Iterator[Running]:
+    """`aac-stream` with `arguments`, from when it listens."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge", *arguments],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **(env or {})},
+        cwd=ROOT,
+    )
+    try:
+        yield Running(process)
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+
+
+def until(true: Callable[[], bool], what: str = "") -> None:
+    """Wait until `true()`."""
+    end = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < end, f"waited for {what}"
+        time.sleep(0.02)
+
+
+def records(path: Path) -> list[dict[str, object]]:
+    """The captions in the JSON lines of `path`; every line must be whole."""
+    text = path.read_text() if path.exists() else ""
+    assert text == "" or text.endswith("\n"), text[-200:]
+    return [json.loads(line) for line in text.splitlines()]

@@ -42,7 +42,10 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
         ("window_s: .nan", "window_s: nan is not between"),
         ("window_s: 3\nhop_s: 4", "hop_s: 4 is not between 0.1 and 3"),
         ("format: xml", "format: 'xml' is not one of text, jsonl, events, srt, vtt"),
+        (f"threads: 1{400 * '0'}", "is not between 1 and 256"),
         ("device: [mic", "line 1: is not valid YAML"),
+        ("hop_s: 2026-13-01", "is not valid YAML"),
+        (f"hop_s: {9999 * '['}", "is not valid YAML"),
         ("- mic", "is not a list of 'key: value' lines"),
     ],
 )

@@ -17,7 +17,7 @@ from edge import ffmpeg
 from edge.errors import AudioError, UnavailableError
 from edge.ffmpeg import FfmpegSource, is_url, without_secrets
 from tests.helpers import ROOT, SAMPLE, aac_stream, the_one_line
-from tests.running import Running
+from tests.live_run import Running
 from tests.streams import RadioServer
 
 needs_ffmpeg = pytest.mark.skipif(

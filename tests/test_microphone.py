@@ -16,8 +16,8 @@ import pytest
 import soundfile
 
 from tests.helpers import ROOT, SAMPLE, aac_stream, names, sample_events, the_one_line
+from tests.live_run import Running
 from tests.pulse import PulseServer
-from tests.running import Running
 
 
 def test_the_microphone_is_listed(pulse: PulseServer) -> None:

@@ -75,7 +75,7 @@ def test_the_clock_goes_on_and_a_gap_is_two_lines(caplog: pytest.LogCaptureFixtu
     blocks = list(source.blocks())
     elapsed = time.monotonic() - began
     frames = sum(block.lost + len(block.samples) for block in blocks)
-    assert frames / 16_000 == pytest.approx(elapsed, abs=0.05)
+    assert frames / 16_000 == pytest.approx(elapsed, abs=0.25)
     assert sum(len(block.samples) for block in blocks) == 16_000
     assert elapsed == pytest.approx(0.5 + 0.2 + 0.4 + 0.8 + 0.8 + 0.5, abs=0.3)  # the back-off
     assert [record.message for record in caplog.records] == [

@@ -1,0 +1,86 @@
+"""What is heard stays on the machine: a run opens no network connection."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT, SAMPLE, aac_stream
+
+# Loaded by the interpreter itself before anything of ours, in a fresh process.
+HOOK = """\
+import os, socket, sys
+
+def watch(event, arguments):
+    if event.startswith("socket."):
+        own = arguments and isinstance(arguments[0], socket.socket)
+        if event == "socket.__new__":
+            family = arguments[1]
+        else:
+            family = arguments[0].family if own else None
+        with open(os.environ["EVENTS"], "a") as file:
+            file.write(f"{event} {'unix' if family == socket.AF_UNIX else 'network'}\\n")
+
+sys.addaudithook(watch)
+"""
+
+
+def watched(tmp_path: Path, *command: str, **env: str) -> list[str]:
+    """Events of Python's sockets in a run of `command`."""
+    (tmp_path / "sitecustomize.py").write_text(HOOK)
+    events = tmp_path / "events"
+    events.touch()
+    done = subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env, "PYTHONPATH": str(tmp_path), "EVENTS": str(events)},
+        cwd=ROOT,
+        timeout=180,
+    )
+    assert done.returncode == 0, done
+    return events.read_text().splitlines()
+
+
+def test_the_hook_sees_a_connection(tmp_path: Path) -> None:
+    code = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
+    events = watched(tmp_path, "-c", code)
+    assert events == ["socket.__new__ network", "socket.connect network"]
+
+
+def test_a_run_opens_no_network_connection(tmp_path: Path) -> None:
+    run = ("-m", "edge", "--device", str(SAMPLE), "--fast", "--format", "jsonl")
+    assert watched(tmp_path, *run) == []
+    told = watched(tmp_path, *run, NOTIFY_SOCKET=str(tmp_path / "nobody"))
+    assert set(told) == {"socket.__new__ unix", "socket.sendto unix"}
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace; the hook above sees Python's")
+def test_nor_do_the_libraries_beneath_it(tmp_path: Path) -> None:
+    """ONNX Runtime, libsndfile and PortAudio could open sockets that Python does not see."""
+    trace = tmp_path / "trace"
+    strace = ("strace", "-f", "-e", "trace=network", "-o", str(trace))
+    listing = subprocess.run(
+        [*strace, sys.executable, "-m", "edge", "--device", str(SAMPLE), "--fast"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=180,
+    )
+    if "ptrace" in listing.stderr:
+        pytest.skip(f"strace may not trace here: {listing.stderr.splitlines()[0]}")
+    assert listing.returncode == 0, listing.stderr
+    calls = trace.read_text()
+    assert "exited with 0" in calls
+    assert set(re.findall(r"\b[AP]F_[A-Z0-9]+", calls)) <= {"AF_UNIX"}, calls
+
+
+def test_no_setting_names_a_server() -> None:
+    """What the help lists is all there is: files, devices, numbers and choices."""
+    assert not re.search(r"url|host|server|port\b", aac_stream("--help").stdout.lower())
