@@ -17,7 +17,9 @@ from benchmarks.results import (
     Setting,
     SystemState,
     measurement,
+    read_result,
 )
+from tests.helpers import ROOT
 
 MACHINE = Machine(
     name="desk",
@@ -253,3 +255,9 @@ def test_a_device_sees_its_hop_and_not_another() -> None:
     assert "| the student that ships (int8, ONNX Runtime) | 0.2500 | 99 MB |" in text
     assert "| the same student in fp32 (ONNX Runtime) | – | – |" in text
     assert "a window each second" not in headline(result(SHIPS))
+
+
+def test_the_readme_holds_what_the_committed_result_says() -> None:
+    committed = headline(read_result(ROOT / "docs" / "benchmark" / "two-server-cores.json"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{START}\n{committed}\n{END}" in readme
