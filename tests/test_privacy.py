@@ -61,24 +61,48 @@ def test_a_run_opens_no_network_connection(tmp_path: Path) -> None:
     assert set(told) == {"socket.__new__ unix", "socket.sendto unix"}
 
 
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """An environment in which no library can tell that it is tested, and a home of its own."""
+    (tmp_path / "home").mkdir()
+    return {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]}
+
+
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace; the hook above sees Python's")
-def test_nor_do_the_libraries_beneath_it(tmp_path: Path) -> None:
-    """ONNX Runtime, libsndfile and PortAudio could open sockets that Python does not see."""
+def test_nor_do_the_libraries_beneath_it(tmp_path: Path, bare: dict[str, str]) -> None:
+    """ONNX Runtime, for one, opens sockets that Python does not see, ten seconds after its start.
+
+    And it would keep an identifier of the machine in the user's home.
+    """
     trace = tmp_path / "trace"
-    strace = ("strace", "-f", "-e", "trace=network", "-o", str(trace))
-    listing = subprocess.run(
-        [*strace, sys.executable, "-m", "edge", "--device", str(SAMPLE), "--fast"],
+    strace = ["strace", "-f", "-e", "trace=network", "-o", str(trace), "timeout", "25"]
+    done = subprocess.run(
+        [*strace, sys.executable, "-m", "edge", "--device", str(SAMPLE)],  # as it plays
         capture_output=True,
         text=True,
+        env=bare,
         cwd=ROOT,
         timeout=180,
     )
-    if "ptrace" in listing.stderr:
-        pytest.skip(f"strace may not trace here: {listing.stderr.splitlines()[0]}")
-    assert listing.returncode == 0, listing.stderr
+    if "ptrace" in done.stderr:
+        pytest.skip(f"strace may not trace here: {done.stderr.splitlines()[0]}")
+    assert "s heard" in done.stderr, done
     calls = trace.read_text()
     assert "exited with 0" in calls
     assert set(re.findall(r"\b[AP]F_[A-Z0-9]+", calls)) <= {"AF_UNIX"}, calls
+    assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("first", ["edge.cli", "export.quantise"])
+def test_the_runtime_keeps_nothing_in_the_home(bare: dict[str, str], first: str) -> None:
+    """Whichever module of ours comes first: it reads whether it may when it is loaded."""
+    if first.startswith("export"):
+        pytest.importorskip("onnx")
+    code = f"import {first}; from edge.captioner import load_captioner; load_captioner()"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, env=bare, cwd=ROOT, timeout=180)
+    assert done.returncode == 0, done
+    assert list(Path(bare["HOME"]).iterdir()) == []
 
 
 def test_no_setting_names_a_server() -> None:

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from tests.helpers import SAMPLE
+from tests.pulse import PulseServer
 from tests.running import Running, records, running, until
 
 
@@ -46,8 +47,8 @@ def _lines(path: Path) -> int:
 
 
 @contextmanager
-def started(setup: Setup, *arguments: str) -> Iterator[Running]:
-    with running("--config", str(setup.path), *arguments) as run:
+def started(setup: Setup, *arguments: str, env: dict[str, str] | None = None) -> Iterator[Running]:
+    with running("--config", str(setup.path), *arguments, env=env) as run:
         setup.more()
         yield run
         assert run.end() < 2.0
@@ -205,3 +206,24 @@ def test_another_device_goes_on_with_the_clock(tmp_path: Path, long: Path) -> No
         assert float(str(setup.more()[-1]["end_s"])) > float(str(after["end_s"]))
     ends = np.array([c["end_s"] for c in records(setup.out)], float)
     assert np.all(np.diff(ends) > 0.0)
+
+
+def test_a_microphone_is_kept_if_the_new_one_cannot_be_opened(
+    tmp_path: Path, pulse: PulseServer
+) -> None:
+    setup = Setup(tmp_path, "mic")
+    began = time.monotonic()
+    with started(setup, env=pulse.env) as run:
+        name = run.told("listening to").split("listening to ")[1]
+        setup.write(device="kitchen", min_confidence=0.5)
+        run.hup()
+        assert "'kitchen'" in run.told("the settings stay as they were")
+        run.told(f"listening to {name}", times=2)
+        setup.more()
+        setup.write(device="pulse")
+        run.hup()
+        run.told("device, min_confidence changed")
+        setup.more()
+    # The clock counts what was lost while no device was open, and says so.
+    assert records(setup.out)[-1]["end_s"] == pytest.approx(time.monotonic() - began, abs=4.0)
+    run.told("of audio lost")
