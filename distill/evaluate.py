@@ -19,6 +19,7 @@ RULE = (
     "wordings of its label, or of a kind of it (a man speaks: speech)."
 )
 
+
 @dataclass(frozen=True)
 class Answer:
     """One item, and what a system said of it."""

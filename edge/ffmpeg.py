@@ -17,9 +17,9 @@ from edge.errors import AudioError, UnavailableError
 from edge.pcm import PACE, PcmSource
 from edge.sources import check_channel
 
-START_S = 30.0  # a camera may take some seconds to answer; what takes longer is taken for dead
+START_S = 10.0  # a camera may take some seconds to answer; longer, and a watchdog would bite
 STALLED_S = 30.0  # so long without audio: dead. HTTP live streams come in pieces of up to 10 s
-END_S = 2.0  # that ffmpeg gets to end before it is killed
+END_S = 0.5  # that ffmpeg gets to end before it is killed; one whose stream stalls needs that
 AU_HEADER = ">4s5I"  # magic, where samples begin, their size, encoding, rate, channels
 NO_AUDIO = ("matches no streams", "does not contain any stream")
 ADVICE = ("Did you mean", "To ignore this")  # on its own options, which nobody here has typed
@@ -81,8 +81,6 @@ class FfmpegSource(PcmSource):
     def close(self) -> None:
         super().close()
         self._decoder.end()
-        if self._thread.is_alive():
-            self._thread.join(END_S)
         self._decoder.pipe.close()
 
 

@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from edge.errors import AudioError, DeviceError, UnavailableError
-from edge.ring import NOTHING, Block
+from edge.ring import Block
 from edge.sources import Source
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT_S = 1.0  # a loose plug is back soon
 LONGEST_WAIT_S = 30.0  # then twice as long each time, up to this: tries cost little, and help late
-
-NAP_S = 0.5
+STEP_S = 0.5  # of a wait, so that the loop lives meanwhile
 
 
 class PatientSource:
@@ -47,8 +46,8 @@ class PatientSource:
             try:
                 source = self._source = self._source or self._reopen()
                 for block in source.blocks():
-                    if not len(block.samples) and not block.lost:
-                        yield block  # nothing has come: it is neither back nor gone
+                    if not len(block.samples):
+                        yield block if gone is None else self._gap()
                         continue
                     if gone is not None:  # that it opens is not enough: it may give nothing
                         block = self._come_back(source, block)
@@ -68,9 +67,15 @@ class PatientSource:
                 gone = self._until
                 if gone - back > LONGEST_WAIT_S:  # else it comes and goes: not a line each second
                     wait = FIRST_WAIT_S
-            yield self._gap()
-            yield from _asleep(wait)
+            yield from self._wait(wait)
             wait = min(2 * wait, LONGEST_WAIT_S)
+
+    def _wait(self, seconds: float) -> Iterator[Block]:
+        yield self._gap()
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, STEP_S))
+            yield self._gap()
 
     def _gap(self) -> Block:
         """A block that only tells how much was lost up to now."""
@@ -94,11 +99,3 @@ class PatientSource:
         if source is not None:
             self._overflows += int(getattr(source, "overflows", 0))
             source.close()
-
-
-def _asleep(seconds: float) -> Iterator[Block]:
-    """Sleeps for so long, and lets the loop live meanwhile."""
-    until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0.0:
-        time.sleep(min(left, NAP_S))
-        yield NOTHING

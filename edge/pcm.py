@@ -62,8 +62,6 @@ class PcmSource:
                 while not self._closed and self._capacity - self._ring.waiting() < len(samples):
                     self._room.clear()
                     self._room.wait(0.1)
-                if self._closed:
-                    break
                 self._ring.write(pick(samples.astype(np.float32) / 32768.0, self._channel))
         except (OSError, ValueError):  # the pipe was closed at our end
             pass

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.scenarios.live import Sound, known_sounds
 from distill.captions import load_wordings
@@ -44,6 +46,16 @@ def aac_stream(
     return subprocess.CompletedProcess(
         done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
     )
+
+
+def times(text: str, lines: list[str]) -> int:
+    """How many of `lines` hold `text`."""
+    return sum(text in line for line in lines)
+
+
+def captions_of(lines: list[str]) -> list[dict[str, Any]]:
+    """The captions in lines of JSON."""
+    return [json.loads(line) for line in lines]
 
 
 def the_one_line(done: subprocess.CompletedProcess[str]) -> str:

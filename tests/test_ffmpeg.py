@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,8 +17,8 @@ import soundfile
 from edge import ffmpeg
 from edge.errors import AudioError, UnavailableError
 from edge.ffmpeg import FfmpegSource, is_url, without_secrets
-from tests.helpers import ROOT, SAMPLE, aac_stream, the_one_line
-from tests.live_run import Running
+from tests.helpers import ROOT, SAMPLE, aac_stream, captions_of, the_one_line, times
+from tests.running import running, until
 from tests.streams import RadioServer
 
 needs_ffmpeg = pytest.mark.skipif(
@@ -25,6 +26,7 @@ needs_ffmpeg = pytest.mark.skipif(
     reason="no streams without ffmpeg; to install it, type: "
     "sudo apt-get update && sudo apt-get install --no-install-recommends ffmpeg",
 )
+JSONL = ("--format", "jsonl")
 SECONDS = 12.0  # of the sample, in the video
 
 
@@ -165,29 +167,33 @@ def test_a_recording_that_is_cut_off_is_one_line(radio: RadioServer) -> None:
     assert "a rooster crows" in done.stdout
 
 
+def rooster_in(lines: list[str]) -> bool:
+    return any("rooster" in caption["text"] for caption in captions_of(lines))
+
+
 @needs_ffmpeg
 def test_a_live_stream_that_breaks_is_waited_for(radio: RadioServer) -> None:
-    with Running("--device", radio.url("live")) as run:
-        run.until(lambda: run.says("listening to"))
+    with running(*JSONL, "--device", radio.url("live")) as run:
+        run.told("listening to")
         began = time.monotonic()
-        run.until(lambda: any(c["text"] == "a rooster crows" for c in run.captions()))
+        until(lambda: rooster_in(run.out))
         radio.close()
-        run.until(lambda: run.says("gives no audio any more"), timeout=30)
+        run.told("gives no audio any more")
         time.sleep(4.0)
         before = len(run.out)
         again = RadioServer(SAMPLE, soundfile.info(SAMPLE).duration, radio.port)
         try:
-            run.until(lambda: run.says("is back after"), timeout=30)
-            run.until(
-                lambda: any(c["text"] == "a rooster crows" for c in run.captions()[before + 1 :])
-            )
-            assert run.end() == 0
+            run.told("is back after")
+            until(lambda: rooster_in(run.out[before + 1 :]))
+            run.end(signal.SIGINT)
+            assert run.process.returncode == 0
         finally:
             again.close()
-    assert run.says("waiting for it") == run.says("is back after") == 1
-    assert run.says("s of audio lost") == 1
+    assert times("waiting for it", run.err) == 1
+    assert times("is back after", run.err) == 1
+    assert times("s of audio lost", run.err) == 1
     elapsed = time.monotonic() - began
-    assert run.captions()[-1]["end_s"] == pytest.approx(elapsed, abs=5.0)
+    assert captions_of(run.out)[-1]["end_s"] == pytest.approx(elapsed, abs=5.0)
     assert not children_with(radio.url("live"))
 
 
@@ -221,12 +227,12 @@ def test_a_server_that_answers_and_gives_nothing(
 @needs_ffmpeg
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="no setpriv on this system")
 def test_a_run_that_is_killed_leaves_no_ffmpeg(radio: RadioServer) -> None:
-    with Running("--device", radio.url("live")) as run:
-        run.until(lambda: run.says("listening to"))
+    with running(*JSONL, "--device", radio.url("live")) as run:
+        run.told("listening to")
         radio.stalled.set()
         time.sleep(1.0)
         assert children_with(radio.url("live"))
-        run.kill()
+        run.process.kill()
         deadline = time.monotonic() + 30.0
         while children_with(radio.url("live")):
             assert time.monotonic() < deadline

@@ -15,9 +15,20 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.helpers import ROOT, SAMPLE, aac_stream, names, sample_events, the_one_line
-from tests.live_run import Running
+from tests.helpers import (
+    ROOT,
+    SAMPLE,
+    aac_stream,
+    captions_of,
+    names,
+    sample_events,
+    the_one_line,
+    times,
+)
 from tests.pulse import PulseServer
+from tests.running import Running, running, until
+
+JSONL = ("--format", "jsonl")
 
 
 def test_the_microphone_is_listed(pulse: PulseServer) -> None:
@@ -87,7 +98,7 @@ def rooster_between(run: Running, start_s: float, end_s: float) -> bool:
     """Whether what the sample begins with was heard in these seconds of the run."""
     return any(
         start_s <= caption["start_s"] and caption["end_s"] <= end_s and "rooster" in caption["text"]
-        for caption in run.captions()
+        for caption in captions_of(run.out)
     )
 
 
@@ -99,70 +110,75 @@ def lost_s(run: Running) -> float:
 
 @pytest.mark.parametrize("device", ["mic", "pulse"])
 def test_a_microphone_that_is_pulled_out_is_waited_for(plug: PulseServer, device: str) -> None:
-    with Running("--device", device, env=plug.env) as run:
-        run.until(lambda: run.says("listening to"))
+    with running(*JSONL, "--device", device, env=plug.env) as run:
+        run.told("listening to")
         began = time.monotonic()
         plug.play(SAMPLE)
-        run.until(lambda: rooster_between(run, 0.0, 30.0))
+        until(lambda: rooster_between(run, 0.0, 30.0))
         plug.unload_source()
         plug.hush()
         gone = time.monotonic()
-        run.until(lambda: run.says("gives no audio any more; waiting for it"), timeout=20)
+        run.told("gives no audio any more; waiting for it")
         time.sleep(6.0)  # some tries fail meanwhile, and say nothing
         plug.load_source()
         plug.play(SAMPLE)
-        run.until(lambda: run.says("is back after"), timeout=40)
+        run.told("is back after")
         back = time.monotonic()
         again_s = gone - began + 5.0
-        run.until(lambda: rooster_between(run, again_s, 300.0))
-        assert run.end() == 0
+        until(lambda: rooster_between(run, again_s, 300.0))
+        run.end(signal.SIGINT)
+        assert run.process.returncode == 0
         elapsed = time.monotonic() - began
-    assert run.says("waiting for it") == run.says("is back after") == 1
+    assert times("waiting for it", run.err) == 1
+    assert times("is back after", run.err) == 1
     assert lost_s(run) == pytest.approx(back - gone, abs=3.0)
-    captions = run.captions()
+    captions = captions_of(run.out)
     # Times keep counting over the gap, and no window reaches into it.
     assert captions[-1]["end_s"] == pytest.approx(elapsed, abs=4.0)
     assert not [c for c in captions if c["end_s"] > gone - began + 4 and c["start_s"] < again_s]
 
 
 def test_a_device_that_is_there_and_gives_nothing_is_waited_for(plug: PulseServer) -> None:
-    with Running("--device", "mic", env=plug.env) as run:
-        run.until(lambda: run.captions())
+    with running(*JSONL, "--device", "mic", env=plug.env) as run:
+        until(lambda: bool(run.out))
         plug.suspend_source(True)
-        run.until(lambda: run.says("gives no audio any more; waiting for it"), timeout=30)
+        run.told("gives no audio any more; waiting for it")
         plug.suspend_source(False)
         heard = len(run.out)
-        run.until(lambda: len(run.out) > heard + 2)
-        assert run.end() == 0
-    assert run.says("is back after") == 1
+        until(lambda: len(run.out) > heard + 2)
+        run.end(signal.SIGINT)
+        assert run.process.returncode == 0
+    assert times("is back after", run.err) == 1
     assert lost_s(run) > 4.0
 
 
 def test_a_device_that_cannot_be_opened_is_waited_for(plug: PulseServer) -> None:
     """ALSA lists a device whose sound server has no source: as a busy or unplugged one looks."""
     plug.unload_source()
-    with Running("--device", "pulse", env=plug.env) as run:
-        run.until(lambda: run.says("cannot be opened"))
+    with running(*JSONL, "--device", "pulse", env=plug.env) as run:
+        run.told("cannot be opened")
         time.sleep(2.0)
         assert not run.out
         plug.load_source()
-        run.until(lambda: run.says("is back after"), timeout=30)
-        run.until(lambda: run.captions())
-        assert run.end() == 0
-    assert run.says("cannot be opened") == 1
+        run.told("is back after")
+        until(lambda: bool(run.out))
+        run.end(signal.SIGINT)
+        assert run.process.returncode == 0
+    assert times("cannot be opened", run.err) == 1
     assert lost_s(run) > 2.0
-    assert run.captions()[0]["start_s"] > 2.0
+    assert captions_of(run.out)[0]["start_s"] > 2.0
 
 
 def test_ctrl_c_ends_the_wait_at_once(plug: PulseServer) -> None:
     env = {**plug.env, "PULSE_SOURCE": "nothing-of-this-name"}
-    with Running("--device", "pulse", env=env) as run:
-        run.until(lambda: run.says("waiting for it"))
+    with running(*JSONL, "--device", "pulse", env=env) as run:
+        run.told("waiting for it")
         time.sleep(1.5)
         began = time.monotonic()
-        assert run.end() == 0
+        run.end(signal.SIGINT)
+        assert run.process.returncode == 0
         assert time.monotonic() - began < 3.0
-    assert not run.says("Traceback")
+    assert not times("Traceback", run.err)
 
 
 def test_one_channel_of_a_microphone(plug: PulseServer, tmp_path: Path) -> None:
@@ -171,13 +187,14 @@ def test_one_channel_of_a_microphone(plug: PulseServer, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "right.wav", np.tile(right, (4, 1)), rate)
     states = []
     for channel in ("1", "2"):
-        with Running("--device", "mic", "--channel", channel, env=plug.env) as run:
-            run.until(lambda run=run: run.says("listening to"))
+        with running(*JSONL, "--device", "mic", "--channel", channel, env=plug.env) as run:
+            run.told("listening to")
             plug.play(tmp_path / "right.wav")
-            run.until(lambda run=run: len(run.out) >= 4)
+            until(lambda run=run: len(run.out) >= 4)
             plug.hush()
-            assert run.end() == 0
-        states.append({caption["state"] for caption in run.captions()})
+            run.end(signal.SIGINT)
+            assert run.process.returncode == 0
+        states.append({caption["state"] for caption in captions_of(run.out)})
     assert states[0] == {"quiet"}
     assert "caption" in states[1]
 

@@ -15,7 +15,7 @@ from edge.config import StreamConfig
 from edge.errors import AudioError, DeviceError, UnavailableError
 from edge.loop import Loop
 from edge.patient import PatientSource
-from edge.ring import Block
+from edge.ring import NOTHING, Block
 
 GONE = UnavailableError("device 'x': gives no audio any more")
 
@@ -32,12 +32,17 @@ class Made:
         rate: int = 16_000,
         name: str = "x",
         overflows: int = 0,
+        silent_s: float = 0.0,
     ) -> None:
         self.name, self.rate, self.overflows = name, rate, overflows
         self._seconds, self._end, self.closed = seconds, end, False
+        self._silent_s = silent_s
 
     def blocks(self) -> Iterator[Block]:
         rng = np.random.default_rng(0)
+        for _ in range(round(self._silent_s / 0.1)):
+            time.sleep(0.1)
+            yield NOTHING
         for _ in range(round(self._seconds / 0.1)):
             time.sleep(0.1)
             noise = 0.05 * rng.standard_normal((self.rate // 10, 1))
@@ -65,6 +70,8 @@ def one_by_one(*results: Made | Exception) -> Callable[[], Made]:
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patient, "FIRST_WAIT_S", 0.2)
     monkeypatch.setattr(patient, "LONGEST_WAIT_S", 0.8)
+    monkeypatch.setattr(patient, "STEP_S", 0.1)
+    monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)  # to caplog, in any case
 
 
 def test_the_clock_goes_on_and_a_gap_is_two_lines(caplog: pytest.LogCaptureFixture) -> None:
@@ -95,7 +102,26 @@ def test_the_gap_is_told_while_it_lasts() -> None:
     blocks = source.blocks()
     began = time.monotonic()
     lost = [next(blocks).lost for _ in range(3)]
-    assert sum(lost) / 16_000 == pytest.approx(time.monotonic() - began, abs=0.05)
+    assert sum(lost) / 16_000 == pytest.approx(time.monotonic() - began, abs=0.25)
+
+
+def test_what_opens_and_gives_nothing_is_not_back(caplog: pytest.LogCaptureFixture) -> None:
+    dead, last = Made(0.0, silent_s=0.5), Made(0.3, None, silent_s=0.8)
+    source = PatientSource(Made(0.3), one_by_one(dead, last))
+    began = time.monotonic()
+    blocks = list(source.blocks())
+    assert len(caplog.records) == 2
+    assert "x: is back after 2 s" in caplog.text
+    frames = sum(block.lost + len(block.samples) for block in blocks)
+    assert frames / 16_000 == pytest.approx(time.monotonic() - began, abs=0.25)
+
+
+def test_the_loop_is_never_left_alone_for_long() -> None:
+    source = PatientSource(Made(0.1), one_by_one(GONE, GONE, GONE, Made(0.1, None)))
+    last, longest = time.monotonic(), 0.0
+    for _ in source.blocks():
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    assert longest < 2.0
 
 
 def test_it_may_come_back_as_another_device_at_another_rate() -> None:
