@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.metrics import METRICS, shown
 from benchmarks.ratios import Doubles, resampled_medians
 from benchmarks.results import Machine, Measurement, Result
+from benchmarks.systems import REFERENCE
 
 SEED = 1
 RESAMPLES = 2_000
@@ -19,7 +20,6 @@ MIN_ROUNDS = 3  # fewer have no interval
 # Between two runs of the same code, memory lies elsewhere, the clock and the neighbours differ: a
 # systematic difference, which the rounds within a run cannot show.
 MARGIN = 0.03
-REFERENCE = "reference"  # the scenario whose times say how fast the machine itself was
 # Bytes on disk, and what the same model says of the same audio: run again, they are the same.
 DETERMINISTIC = {
     "model_mb",
@@ -40,7 +40,8 @@ PACKAGES = ("onnxruntime", "openvino", "torch", "numpy")
 VERDICTS = ("worse", "better", "changed")  # in the order of the table
 SAME, UNKNOWN = "same", "too few rounds"
 
-Key = tuple[str, tuple[tuple[str, float], ...], str, str]  # scenario, setting, system, metric
+Where = tuple[str, tuple[tuple[str, float], ...]]  # a scenario, and its setting
+Key = tuple[str, tuple[tuple[str, float], ...], str, str]  # these, and system, metric
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,18 @@ def compare(a: Result, b: Result) -> str:
     """What changed from `a` to `b` beyond noise, worse first, as Markdown."""
     rng = np.random.default_rng(SEED)
     before, after = _by_key(a), _by_key(b)
-    pace = _pace(a, b, rng)
-    changes = [_change(key, before[key], after[key], pace, rng) for key in before if key in after]
+    paces = _paces(a, b, rng)
+    # Where the reference did not run beside a system, it is the one that ran first.
+    first = next(iter(paces.values()), None)
+    changes = [
+        _change(key, before[key], after[key], paces.get(key[:2], first), rng)
+        for key in before
+        if key in after
+    ]
     parts = [
         _header(a, b),
         _warning(a.machine, b.machine),
-        _of_the_machine(pace),
+        _of_the_machine(list(paces.values())),
         _table(changes),
         _rest(changes),
         _only("A", before, after),
@@ -83,24 +90,31 @@ def compare(a: Result, b: Result) -> str:
 
 def _by_key(result: Result) -> dict[Key, Measurement]:
     return {
-        (m.scenario, tuple(sorted(m.setting.items())), m.system, m.metric): m
+        (*_where(m), m.system, m.metric): m
         for m in result.measurements
-        if m.scenario != REFERENCE
+        if m.system != REFERENCE.name
     }
 
 
-def _pace(a: Result, b: Result, rng: np.random.Generator) -> Pace | None:
-    """None unless the reference ran in both for MIN_ROUNDS or more."""
-    first, second = _reference(a), _reference(b)
-    if min(len(first), len(second)) < MIN_ROUNDS:
-        return None
-    draws_a, draws_b = (resampled_medians(rounds, RESAMPLES, rng) for rounds in (first, second))
-    return Pace(statistics.median(second) / statistics.median(first), draws_b / draws_a)
+def _where(m: Measurement) -> Where:
+    return m.scenario, tuple(sorted(m.setting.items()))
 
 
-def _reference(result: Result) -> list[float]:
-    """Its rounds; none if the result does not hold it."""
-    return next((m.rounds for m in result.measurements if m.scenario == REFERENCE), [])
+def _paces(a: Result, b: Result, rng: np.random.Generator) -> dict[Where, Pace]:
+    """By where the reference ran in both, for MIN_ROUNDS or more."""
+    first, second = _references(a), _references(b)
+    found = {}
+    for where in first:
+        rounds = [first[where], second.get(where, [])]
+        if min(map(len, rounds)) >= MIN_ROUNDS:
+            draws_a, draws_b = (resampled_medians(r, RESAMPLES, rng) for r in rounds)
+            ratio = statistics.median(rounds[1]) / statistics.median(rounds[0])
+            found[where] = Pace(ratio, draws_b / draws_a)
+    return found
+
+
+def _references(result: Result) -> dict[Where, list[float]]:
+    return {_where(m): m.rounds for m in result.measurements if m.system == REFERENCE.name}
 
 
 def _power(metric: str) -> int:
@@ -202,16 +216,17 @@ def _warning(a: Machine, b: Machine) -> str:
     return f"**Warning: the machines differ: {'; '.join(differ)}.**" if differ else ""
 
 
-def _of_the_machine(pace: Pace | None) -> str:
-    if not pace:
+def _of_the_machine(paces: list[Pace]) -> str:
+    if not paces:
         return (
             f"The reference did not run in both for {MIN_ROUNDS} rounds or more: where the machine "
             "itself was slower, that is in the changes."
         )
-    low, high = _interval(pace.draws)
+    said = sorted({f"{pace.ratio:.2f}" for pace in paces}, key=float)
+    times = said[0] if len(said) == 1 else f"{said[0]} to {said[-1]}"
     return (
-        f"The machine itself took {pace.ratio:.2f} times as long in B. The changes of times are "
-        f"without that (95 % interval {low:.2f} to {high:.2f}), the figures of A and B as measured."
+        f"The machine itself took {times} times as long in B. The changes of times are without "
+        "that, the figures of A and B as measured."
     )
 
 

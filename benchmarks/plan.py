@@ -35,6 +35,7 @@ class Scenario:
     of: Callable[[System], bool]
     rounds: int  # at most; a figure that is the same each time needs one
     fresh: bool = False  # a new process for every round
+    paced: bool = False  # the reference takes its turn with the systems
     until: str = ""  # a share: once it is not below `KEPT_UP`, further settings are not tried
 
     def ends(self, taken: Measurement) -> bool:
@@ -63,17 +64,20 @@ def scenarios(rounds: int, scenes: int) -> list[Scenario]:
     """All of them, those first that answer most; `scenes` beside the clips of a corpus, if any."""
     few = min(rounds, 3)
     hops: list[Setting] = [{"hop_s": hop, "threads": 1} for hop in sorted(HOPS_S + MORE_HOPS_S)]
+    batch: list[Setting] = [{"workers": cores()}]
     quality: Setting = {"scenes": scenes} if scenes else {}
     microphones: list[Setting] = [{"microphones": count} for count in MICROPHONES]
     return [
-        Scenario("window", "one window, part by part", _windows(), _any, rounds),
+        Scenario("window", "one window, part by part", _windows(), _any, rounds, paced=True),
         Scenario("start", "from start to first caption", [BASE], _any, few, fresh=True),
         Scenario("memory", "peak and growth", [BASE], _any, 1),
         Scenario("size", "model and installed packages", [{}], _student, 1),
         Scenario("quality", "what it says", [quality], _student, 1),
-        Scenario("stream", "the loop, as fast as it goes", hops, _on_device, rounds),
-        Scenario("batch", "a folder of recordings", [{"workers": cores()}], _on_device, few),
-        Scenario("scaling", "other windows, beams, threads", _scaled(), _on_device, few),
+        Scenario("stream", "the loop, as fast as it goes", hops, _on_device, rounds, paced=True),
+        Scenario("batch", "a folder of recordings", batch, _on_device, few, paced=True),
+        Scenario(
+            "scaling", "other windows, beams, threads", _scaled(), _on_device, few, paced=True
+        ),
         Scenario("track", "events on scenes with known times", _tracks(), _ships, 1),
         Scenario("live", "in real time", [{"hop_s": hop} for hop in HOPS_S], _on_device, 1),
         Scenario(

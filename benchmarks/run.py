@@ -51,7 +51,7 @@ class Run:
         for scenario in scenarios:
             for setting in scenario.settings:
                 systems = [s for s in self.systems if scenario.of(s) and self._usable(s, scenario)]
-                if scenario.name == "window":
+                if scenario.paced:
                     systems.append(REFERENCE)
                 measure = self._fresh if scenario.fresh else self._in_turn
                 self._keep(scenario, setting, measure(scenario, setting, systems))
@@ -138,9 +138,8 @@ class Run:
             if texts and truth:
                 pairs = zip(texts[0], truth[0], strict=True)
                 metrics["same_captions"] = [[sum(a == b for a, b in pairs) / len(truth[0])]]
-            name = REFERENCE.name if system == REFERENCE.name else scenario.name
             for metric, samples in metrics.items():
-                taken = measurement(name, setting, system, metric, samples)
+                taken = measurement(scenario.name, setting, system, metric, samples)
                 self.result.measurements.append(taken)
                 if scenario.ends(taken):
                     self._over.add((scenario.name, system))

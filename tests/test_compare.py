@@ -39,8 +39,8 @@ def of(
     return measurement(scenario, setting, system, metric, [[value] for value in rounds])
 
 
-def reference(rounds: Sequence[float]) -> Measurement:
-    return of("reference_ms", rounds, "reference", {}, "reference")
+def reference(rounds: Sequence[float], setting: Setting = WINDOW) -> Measurement:
+    return of("reference_ms", rounds, setting=setting, system="reference")
 
 
 def result(*measurements: Measurement, made: str = "2026-01-01T12:00:00Z") -> Result:
@@ -351,3 +351,20 @@ def test_the_ratio_of_rounds_is_that_of_each_round() -> None:
 
 def test_without_pairs_it_is_the_ratio_of_medians() -> None:
     assert ratio_of_rounds(of("rtf", [2.0, 20.0, 6.0]), of("rtf", [1.0, 2.0])) == 6.0 / 1.5
+
+
+def test_the_reference_beside_a_system_is_its_own() -> None:
+    """A machine may be slower in one half of a run than in the other."""
+    loop: Setting = {"hop_s": 1.0, "threads": 1}
+
+    def run(slow: float) -> Result:
+        return result(
+            of("whole_ms", [9.0, 9.1, 9.0, 8.9, 9.0]),
+            reference([5.0, 5.0, 5.1, 5.0, 4.9]),
+            of("loop_ms", [slow * 7.0] * 5, "stream", loop),
+            of("reference_ms", [slow * 5.0] * 5, "stream", loop, "reference"),
+        )
+
+    text = compare(run(1.0), run(1.5))
+    assert "Nothing changed beyond noise." in text
+    assert "took 1.00 to 1.50 times as long" in text
