@@ -43,8 +43,8 @@ class Events:
 
     header, whole_file = "", False
 
-    def __init__(self) -> None:
-        self._track = Track()
+    def __init__(self, config: StreamConfig) -> None:
+        self._track = Track(config.hop_s)
 
     def of(self, caption: Caption) -> str:
         return self._lines(self._track.push(caption))
@@ -61,8 +61,8 @@ class Text:
 
     header, whole_file = "", False
 
-    def __init__(self) -> None:
-        self._track = Track()
+    def __init__(self, config: StreamConfig) -> None:
+        self._track = Track(config.hop_s)
         self._open: set[int] = set()
         self._quiet = True  # to begin with, that is nothing to tell
 
@@ -91,7 +91,7 @@ class Subtitles:
 
     def __init__(self, config: StreamConfig, header: str, line: Callable[[int, Cue], str]) -> None:
         self.header, self._line = header, line
-        self._track, self._number = Track(), 0
+        self._track, self._number = Track(config.hop_s), 0
         # It may have ended as the last window that named it began, and is closed after this.
         lag_s = config.window_s + TrackSpec().missed_s + 2.0 * config.hop_s
         self._cues = Cues(lag_s)
@@ -120,8 +120,9 @@ def make_format(config: StreamConfig) -> Format:
         return Subtitles(config, "", srt)
     if config.format == "vtt":
         return Subtitles(config, VTT_HEADER, lambda _, cue: vtt(cue))
-    kinds: dict[str, Callable[[], Format]] = {"text": Text, "jsonl": Windows, "events": Events}
-    return kinds[config.format]()
+    if config.format == "jsonl":
+        return Windows()
+    return Events(config) if config.format == "events" else Text(config)
 
 
 def clock(seconds: float) -> str:

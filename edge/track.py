@@ -69,18 +69,16 @@ class _Sound:
 class Track:
     """Captions in, in their order; events out, each time that one opens, is reworded, or closes."""
 
-    def __init__(self, spec: TrackSpec | None = None) -> None:
-        self._spec = spec or TrackSpec()
+    def __init__(self, hop_s: float, spec: TrackSpec | None = None) -> None:
+        """`hop_s`: from one window to the next."""
+        self._hop_s, self._spec = hop_s, spec or TrackSpec()
         self._sounds: list[_Sound] = []
         self._shown = 0
         self._before: Caption | None = None  # the last window
-        self._hop_s = 1.0  # from there to this one; to begin with, a guess
 
     def push(self, caption: Caption) -> Iterator[Event]:
         """What `caption` changes."""
-        if self._before is not None:
-            self._hop_s = caption.end_s - self._before.end_s
-        for sound in [s for s in self._sounds if caption.start_s >= s.last.end_s]:
+        for sound in [s for s in self._sounds if caption.start_s > s.last.end_s]:
             yield from self._close(sound)
         clauses = clauses_of(caption.text) if caption.state == "caption" else []
         named = [self._named(clause, caption) for clause in clauses]
@@ -118,7 +116,7 @@ class Track:
         The window before held less of it than it takes to be named, this one as much or more.
         """
         before = self._before
-        if before is None or caption.start_s >= before.end_s:
+        if before is None or caption.start_s > before.end_s:
             return caption.start_s  # nobody listened before
         return max(caption.start_s, caption.end_s - self._hop_s / 2.0 - self._spec.heard_s)
 

@@ -37,9 +37,11 @@ def captions(*texts: str, hop_s: float = 1.0, confidence: float = 0.5) -> list[C
     ]
 
 
-def told(heard: list[Caption], spec: TrackSpec | None = None) -> list[tuple[float, Event]]:
+def told(
+    heard: list[Caption], spec: TrackSpec | None = None, hop_s: float = 1.0
+) -> list[tuple[float, Event]]:
     """What a track says and when, as the window ends that it says it after."""
-    track = Track(spec)
+    track = Track(hop_s, spec)
     said = [(caption.end_s, event) for caption in heard for event in track.push(caption)]
     return said + [(heard[-1].end_s, event) for event in track.end()]
 
@@ -105,7 +107,18 @@ def test_a_window_that_is_not_sure_ends_nothing_until_it_is_past() -> None:
     assert len({event.number for _, event in said}) == 1
     (_, first), (at, second) = told(captions(*["rain falls"] * 2, *["?"] * 9), AGREE_2)
     assert (first.open, second.open) == (True, False)
-    assert at == 11.0  # the first window that shares nothing with the last that named it
+    assert at == 12.0  # the first window that shares nothing with the last that named it
+
+
+def test_windows_side_by_side_are_one_event_too() -> None:
+    heard = captions(*["rain falls"] * 3, "birds sing", "birds sing", hop_s=5.0)
+    said = told(heard, TrackSpec(), hop_s=5.0)
+    assert [(at, event.text, event.open) for at, event in said] == [
+        (5.0, "rain falls", True),
+        (20.0, "rain falls", False),
+        (20.0, "birds sing", True),
+        (25.0, "birds sing", False),
+    ]
 
 
 def test_after_a_gap_it_is_another_event() -> None:
@@ -154,7 +167,7 @@ def test_whatever_is_heard_every_event_opens_once_and_closes_once(
 ) -> None:
     heard = captions(*texts, hop_s=hop_s)
     by_number: dict[int, list[tuple[float, Event]]] = {}
-    for at, event in told(heard, TrackSpec(evidence_s=evidence_s)):
+    for at, event in told(heard, TrackSpec(evidence_s=evidence_s), hop_s):
         by_number.setdefault(event.number, []).append((at, event))
     assert sorted(by_number) == list(range(1, len(by_number) + 1))
     for said in by_number.values():
@@ -170,7 +183,7 @@ def test_whatever_is_heard_every_event_opens_once_and_closes_once(
 @given(HEARD, st.sampled_from([0.5, 1.0]))
 def test_subtitles_are_in_order_and_hold_every_event(texts: list[str], hop_s: float) -> None:
     heard = captions(*texts, hop_s=hop_s)
-    track, cues = Track(AGREE_2), Cues(lag_s=5.0 + 3 * hop_s)
+    track, cues = Track(hop_s, AGREE_2), Cues(lag_s=5.0 + 3 * hop_s)
     out: list[Cue] = []
     closed: list[Event] = []
     for caption in heard:

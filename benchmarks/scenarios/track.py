@@ -108,7 +108,7 @@ def _measured(
     for scene in scenes:
         loop = Loop(_Recorded(scene.audio, rate), captioner, config)
         captions = list(loop.captions())
-        told = list(_told(captions, spec))
+        told = list(_told(captions, config.hop_s, spec))
         closed = {event.number: event for _, event in told if not event.open}
         right = [_truth(reader, event, scene.sounds) for event in closed.values()]
         events += len(right)
@@ -137,9 +137,9 @@ def _measured(
     }
 
 
-def _told(captions: list[Caption], spec: TrackSpec) -> Iterator[tuple[float, Event]]:
+def _told(captions: list[Caption], hop_s: float, spec: TrackSpec) -> Iterator[tuple[float, Event]]:
     """What the track says, and when: at the end of the window that it says it after."""
-    track, now_s = Track(spec), 0.0
+    track, now_s = Track(hop_s, spec), 0.0
     for caption in captions:
         now_s = caption.end_s
         for event in track.push(caption):
