@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from benchmarks.metrics import METRICS, shown
 from benchmarks.report.reading import in_words, label, plain, speed_only, systems
-from benchmarks.report.table import ABSENT, NOT_MEASURED, OF_WORDS, SAID, SPEED_ONLY, Table
+from benchmarks.report.table import (
+    ABSENT,
+    NOT_MEASURED,
+    OF_WORDS,
+    SAID,
+    SPEED_ONLY,
+    Table,
+    title_of,
+)
 from benchmarks.report.tables import HOP_S
 from benchmarks.results import Measurement, Result
 
@@ -67,14 +75,16 @@ def _figure(m: Measurement | None, noise: bool) -> str:
 
 
 def _conditions(chosen: list[Measurement]) -> list[str]:
-    """For each metric the settings it is of."""
+    """For the metrics of each scenario the settings they are of."""
+    titles: dict[str, dict[str, None]] = {}
     found: dict[str, dict[str, None]] = {}
     for m in chosen:
         setting = in_words({key: value for key, value in m.setting.items() if key != "threads"})
-        found.setdefault(METRICS[m.metric].title, {})[setting] = None
+        titles.setdefault(m.scenario, {})[METRICS[m.metric].title] = None
+        found.setdefault(m.scenario, {})[setting] = None
     return [
-        f"{title[:1].upper()}{title[1:]}: {' or '.join(settings)}."
-        for title, settings in found.items()
+        title_of(f"{', '.join(titles[scenario])}: {' or '.join(settings)}.")
+        for scenario, settings in found.items()
         if all(settings)
     ]
 
