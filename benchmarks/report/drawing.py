@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ MARKERS = ("o", "s", "^", "D", "v")
 DASHES = ("-", "--", ":")
 # Of Paul Tol's light scheme, for the parts of a bar: none of them is a system's.
 PARTS = ("#77aadd", "#ee8866", "#eedd88", "#ffaabb", "#dddddd")
+
+TICKS = 14  # labels that an axis has room for
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
@@ -105,7 +108,8 @@ def draw_lines(name: str, lines: Lines, looks: dict[str, Look]) -> str:
             axes.axhline(level, color="#262626", linestyle=(0, (6, 3)), gid="limit", label=words)
         if _in_logarithms(xs):
             axes.set_xscale("log")
-        axes.set_xticks(xs, [f"{x:g}" for x in xs])
+        ticks = _apart(xs)
+        axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
         axes.xaxis.minorticks_off()
         if _in_logarithms(ys):
             axes.set_yscale("log", subs=[2, 5])
@@ -168,6 +172,17 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         yield Figure(figsize=(width, height), layout="constrained")
+
+
+def _apart(xs: list[float]) -> list[float]:
+    """Those of the sorted `xs` whose labels have room beside each other."""
+    at = [math.log(x) for x in xs] if _in_logarithms(xs) else xs
+    room = (at[-1] - at[0]) / TICKS
+    kept: list[int] = []
+    for i, place in enumerate(at):
+        if not kept or place - at[kept[-1]] >= room:
+            kept.append(i)
+    return [xs[i] for i in kept]
 
 
 def _in_logarithms(values: list[float]) -> bool:
