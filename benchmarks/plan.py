@@ -20,7 +20,7 @@ TRACK: Setting = {"window_s": 5.0, "hop_s": 1.0, "evidence_s": 1.3}
 TRACKS = {
     "evidence_s": (0.0, 0.8, 1.3, 1.6, 2.0),
     "hop_s": (0.5, 1.0, 2.0),
-    "window_s": (3.0, 5.0, 8.0),
+    "window_s": (3.0, 5.0),
 }
 KEPT_UP = 0.01  # of the windows; if fewer are skipped, a box keeps up
 

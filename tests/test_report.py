@@ -379,6 +379,18 @@ def test_the_table_of_microphones(tmp_path: Path) -> None:
     assert found["hopeless"] == ["fewer than 1", "1"]
 
 
+def test_the_track_has_a_row_for_each_setting(tmp_path: Path) -> None:
+    result = without_plots(made_up())
+    for evidence_s, share in ((0.8, 0.25), (1.3, 0.5)):
+        setting: Setting = {"window_s": 5.0, "hop_s": 1.0, "evidence_s": evidence_s}
+        add(result, "track", setting, INT8, events_true=share, lines_per_minute=5.0)
+    markdown, _ = texts([result], tmp_path)
+    found = rows(markdown, "## The caption track")
+    first = "Window of 5 s, a window each 1 s, evidence of 0.8 s"
+    assert found[first] == ["–", "–", "25.0 %", "–", "–", "5.0", "–"]
+    assert len(found) == 2
+
+
 def test_machines_meet_in_one_table(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     slow = made_up("a board", slow=10.0)

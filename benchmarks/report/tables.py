@@ -16,6 +16,7 @@ from benchmarks.report.reading import (
     varied,
 )
 from benchmarks.report.table import (
+    ABSENT,
     QUALITY,
     Cells,
     Table,
@@ -136,8 +137,18 @@ def live(result: Result) -> list[Table]:
 
 
 def track(result: Result) -> list[Table]:
-    """The events of the caption track; a table for each setting."""
-    return by_metric(result, "track", TRACK)
+    """The events of the caption track; a table for each system, a row for each setting."""
+    tables = []
+    for name in systems([result]):
+        rows = []
+        for setting in settings(result, "track", *TRACK):
+            found = {m: cells(result, "track", m, setting).get(name, ABSENT) for m in TRACK}
+            if set(found.values()) != {ABSENT}:
+                rows.append([title_of(in_words(setting)), *found.values()])
+        if rows:
+            header = ["setting", *(METRICS[metric].title for metric in TRACK)]
+            tables.append(Table(label(result, name), "", header, rows))
+    return tables
 
 
 def batch(result: Result) -> list[Table]:
