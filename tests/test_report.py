@@ -388,7 +388,7 @@ def test_the_track_has_a_row_for_each_setting(tmp_path: Path) -> None:
     found = rows(markdown, "## The caption track")
     first = "Window of 5 s, a window each 1 s, evidence of 0.8 s"
     assert found[first] == ["–", "–", "25.0 %", "–", "–", "5.0", "–"]
-    assert len(found) == 2
+    assert sum(name.startswith("Window of 5 s") for name in found) == 2
 
 
 def test_machines_meet_in_one_table(tmp_path: Path) -> None:
