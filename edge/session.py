@@ -50,7 +50,8 @@ class Session:
         self._closed_overflows = 0  # of sources that are closed
         self._source: Source | None = open_source(config)
         try:
-            self._captioner = load_model(config)
+            with signals.held():  # what is cut short in an import does not always say why
+                self._captioner = load_model(config)
             self._sink = Sink(config)
         except BaseException:
             self._close_source()

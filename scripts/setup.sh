@@ -212,7 +212,14 @@ test_all() {
   lint
   say "pytest"
   # -ra: a test that was skipped says why.
-  exec .venv-test/bin/python -m pytest -ra "$@"
+  local pytest=(.venv-test/bin/python -m pytest -ra)
+  [[ $# -eq 0 ]] || exec "${pytest[@]}" "$@"
+  # Two processes: after exporters and runtimes of every kind, the heap of a single one was found
+  # corrupt some minutes later, in tests of something else. No test fails by itself.
+  local status=0
+  "${pytest[@]}" tests/test_[a-e]*.py || status=$?
+  "${pytest[@]}" tests/test_[!a-e]*.py || status=$?
+  return "$status"
 }
 
 clean() {
