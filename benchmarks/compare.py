@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.metrics import METRICS, shown
+from benchmarks.metrics import METRICS, QUALITY, shown
 from benchmarks.ratios import Doubles, resampled_medians
 from benchmarks.results import Machine, Measurement, Result
 from benchmarks.systems import REFERENCE
@@ -21,19 +21,7 @@ MIN_ROUNDS = 3  # fewer have no interval
 # systematic difference, which the rounds within a run cannot show.
 MARGIN = 0.03
 # Bytes on disk, and what the same model says of the same audio: run again, they are the same.
-DETERMINISTIC = {
-    "model_mb",
-    "install_mb",
-    "same_captions",
-    "clips_named",
-    "event_recall",
-    "event_precision",
-    "similarity",
-    "cider_d",
-    "meteor",
-    "spice",
-    "spider",
-}
+DETERMINISTIC = {"model_mb", "install_mb", *QUALITY}
 # Mostly spent waiting for audio, which a slow machine does not lengthen.
 WAITED = {"sound_to_caption_s"}
 PACKAGES = ("onnxruntime", "openvino", "torch", "numpy")

@@ -67,6 +67,10 @@ METRICS = {
     "spider": Metric("SPIDEr", "", 3, "more"),
 }
 
+# Of what is said: those of a first look, and all.
+SAID = ("same_captions", "clips_named", "event_recall", "event_precision")
+QUALITY = (*SAID, "similarity", "cider_d", "meteor", "spice", "spider")
+
 
 def shown(metric: str, value: float) -> str:
     """`value` with its unit."""

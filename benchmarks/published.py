@@ -13,24 +13,9 @@ import torch
 
 from benchmarks.results import Setting
 from benchmarks.subjects import Times
-from edge.features import FeatureSpec, Floats, LogMel
-from export.published import DEFAULTS, ENCODER, MAX_TOKENS
+from edge.features import Floats, LogMel
+from export.published import DEFAULTS, ENCODER, FEATURES, MAX_TOKENS
 from export.student import END, PAD, START, Student, StudentSpec
-
-# Theirs, see export/published.py.
-FEATURES = FeatureSpec(
-    sample_rate=16_000,
-    window=512,
-    hop=160,
-    n_mels=64,
-    f_min=0.0,
-    f_max=8000.0,
-    floor=1e-10,
-    mean=0.0,
-    std=1.0,
-    centred=True,
-    top_db=120.0,
-)
 
 
 class Published:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 
 from distill.making import FEATURES
 from distill.noise import RATE
+from distill.recorded import Recorded
 from distill.search import beam_search
 from distill.teacher import Teacher
 from distill.vocabulary import Vocabulary
@@ -18,7 +18,6 @@ from edge.captioner import Captioner
 from edge.config import StreamConfig
 from edge.features import Floats, LogMel
 from edge.loop import Loop
-from edge.ring import Block
 from export.student import Student
 
 
@@ -31,26 +30,9 @@ class Told:
     windows: tuple[str, ...]  # what it said of each window
 
 
-class _Recorded:
-    """Audio in memory as a source of the loop, 0.25 s at a time."""
-
-    name, rate, lossless = "held-back audio", RATE, True
-
-    def __init__(self, audio: Floats) -> None:
-        self._audio = audio
-
-    def blocks(self) -> Iterator[Block]:
-        step = RATE // 4
-        for start in range(0, len(self._audio), step):
-            yield Block(self._audio[start : start + step, None])
-
-    def close(self) -> None:
-        pass
-
-
 def by_bundle(captioner: Captioner, audio: Floats, config: StreamConfig) -> Told:
     """The most confident caption of the loop, and those of all windows."""
-    captions = list(Loop(_Recorded(audio), captioner, config).captions())
+    captions = list(Loop(Recorded(audio, RATE), captioner, config).captions())
     windows = tuple(caption.text for caption in captions)
     said = [caption for caption in captions if caption.text]
     if not said:

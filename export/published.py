@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,21 @@ ENCODER = "effb2-static"
 MAX_TOKENS, BEAM = 20, 3  # how the authors search
 HEADS = 4
 SPECIAL = ["<pad>", "<start>", "<end>"]  # ids 0, 1, 2
+FEATURES = FeatureSpec(
+    sample_rate=16_000,  # as by default; the checkpoint's config.json says
+    window=512,
+    hop=160,
+    n_mels=64,
+    f_min=0.0,
+    f_max=8000.0,
+    floor=1e-10,
+    mean=0.0,
+    std=1.0,
+    centred=True,
+    top_db=120.0,
+)
 DEFAULTS = {
-    "sample_rate": 16_000,  # Hz
+    "sample_rate": FEATURES.sample_rate,
     "decoder_n_layers": 2,
     "decoder_emb_dim": 256,
     "decoder_we_tie_weights": True,
@@ -75,19 +88,7 @@ def load_published(
         (folder / name for name in WEIGHTS if (folder / name).exists()), folder / WEIGHTS[0]
     )
     stored = _read_weights(path)
-    features = FeatureSpec(
-        sample_rate=config["sample_rate"],
-        window=512,
-        hop=160,
-        n_mels=64,
-        f_min=0.0,
-        f_max=8000.0,
-        floor=1e-10,
-        mean=0.0,
-        std=1.0,
-        centred=True,
-        top_db=120.0,
-    )
+    features = replace(FEATURES, sample_rate=config["sample_rate"])
     student = _student(stored, config, path)
     _check_features(stored, features, path)
     words = tokenizer or folder

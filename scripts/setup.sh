@@ -214,8 +214,8 @@ test_all() {
   # -ra: a test that was skipped says why.
   local pytest=(.venv-test/bin/python -m pytest -ra)
   [[ $# -eq 0 ]] || exec "${pytest[@]}" "$@"
-  # Two processes: after exporters and runtimes of every kind, the heap of a single one was found
-  # corrupt some minutes later, in tests of something else. No test fails by itself.
+  # Two processes: one for all died of SIGSEGV in the tests of ffmpeg, minutes after others had loaded
+  # exporters and runtimes of every kind. Why is not known; no file of tests does it by itself.
   local status=0
   "${pytest[@]}" tests/test_[a-e]*.py || status=$?
   "${pytest[@]}" tests/test_[!a-e]*.py || status=$?

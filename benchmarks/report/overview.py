@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.metrics import METRICS, shown
+from benchmarks.metrics import METRICS, SAID, shown
 from benchmarks.report.reading import in_words, label, plain, speed_only, systems
 from benchmarks.report.table import (
     ABSENT,
     NOT_MEASURED,
     OF_WORDS,
-    SAID,
     SPEED_ONLY,
     Table,
     title_of,

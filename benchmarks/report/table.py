@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.metrics import METRICS, shown
+from benchmarks.metrics import METRICS, QUALITY, shown
 from benchmarks.report.reading import (
     Sweep,
     axis,
@@ -25,8 +25,6 @@ SPEED_ONLY = (
     "Speed only: the weights are random, so what it says is noise; how fast it is does not "
     "change by that."
 )
-SAID = ("same_captions", "clips_named", "event_recall", "event_precision")
-QUALITY = (*SAID, "similarity", "cider_d", "meteor", "spice", "spider")
 OF_WORDS = {"sound_to_caption_s", "sounds_named", *QUALITY}  # noise, where weights are random
 
 Cells = dict[str, str]  # by system

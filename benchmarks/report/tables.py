@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.metrics import METRICS, shown
+from benchmarks.metrics import METRICS, QUALITY, shown
 from benchmarks.ratios import ratio_of_rounds
 from benchmarks.report.reading import (
     Sweep,
@@ -17,7 +17,6 @@ from benchmarks.report.reading import (
 )
 from benchmarks.report.table import (
     ABSENT,
-    QUALITY,
     Cells,
     Table,
     by_metric,

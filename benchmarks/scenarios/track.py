@@ -14,18 +14,17 @@ from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
 from distill.captions import load_wordings
 from distill.readback import Reader, read
+from distill.recorded import Recorded
 from edge.captioner import Captioner
 from edge.clip import read_clip
 from edge.config import StreamConfig
 from edge.features import Floats
 from edge.loop import Caption, Loop
-from edge.ring import Block
 from edge.track import Event, Track, TrackSpec
 
 BEFORE_S, SCENE_S, AFTER_S = 6.0, 15.0, 8.0  # quiet, a scene, quiet
 QUIET_DB = -72.0  # of the noise around a scene, re full scale
 SEED = 60_221  # no scene of training has it
-BLOCK_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -34,24 +33,6 @@ class Scene:
 
     audio: Floats
     sounds: list[Sound]
-
-
-@dataclass
-class _Recorded:
-    """Audio in memory as a source that waits for the loop."""
-
-    audio: Floats
-    rate: int
-    name = "scene"
-    lossless = True
-
-    def blocks(self) -> Iterator[Block]:
-        step = int(BLOCK_S * self.rate)
-        for start in range(0, len(self.audio), step):
-            yield Block(self.audio[start : start + step, None])
-
-    def close(self) -> None:
-        pass
 
 
 def begin(job: Job) -> Callable[[], Samples]:
@@ -106,7 +87,7 @@ def _measured(
     sounds = named = events = true = lines = changes = 0
     minutes = 0.0
     for scene in scenes:
-        loop = Loop(_Recorded(scene.audio, rate), captioner, config)
+        loop = Loop(Recorded(scene.audio, rate), captioner, config)
         captions = list(loop.captions())
         told = list(_told(captions, config.hop_s, spec))
         closed = {event.number: event for _, event in told if not event.open}
