@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,10 +70,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(arguments)
     try:
-        return COMMANDS[args.command](args, arguments)
+        code = COMMANDS[args.command](args, arguments)
+        sys.stdout.flush()  # here, not as Python ends
+        return code
     except AacStreamError as error:
         print(f"aac-bench: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of our output went away, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _run(args: argparse.Namespace, arguments: list[str]) -> int:

@@ -327,3 +327,17 @@ def test_what_was_written_is_read(tmp_path: Path, recording: Path) -> None:
     (tmp_path / FILE).write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(AacStreamError, match="of_tomorrow"):
         read_result(tmp_path)
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    result = ROOT / "docs" / "benchmark" / "two-server-cores.json"
+    command = [sys.executable, "-m", "benchmarks", "headline", str(result)]
+    for unbuffered in ("", "1"):  # it is noticed at the end, or at once
+        reader, writer = os.pipe()
+        os.close(reader)
+        env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(
+            command, cwd=ROOT, env=env, stdout=writer, stderr=subprocess.PIPE, text=True
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, "")
