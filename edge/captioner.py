@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,15 +26,17 @@ class Description:
 
 
 class Captioner:
-    """A loaded model."""
+    """A loaded model. Threads that share it take turns."""
 
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         self.bundle, self._backend = bundle, backend
+        self._turn = threading.Lock()
 
     def hypothesis(self, features: Floats) -> Hypothesis:
         """The tokens that the search of the bundle finds for `features` (frames, mels)."""
-        memory = self._backend.encode(_at_least(features, MIN_FRAMES, self.bundle.features))
-        return search(self._backend, memory, self.bundle.decoder, self.bundle.search)
+        with self._turn:
+            memory = self._backend.encode(_at_least(features, MIN_FRAMES, self.bundle.features))
+            return search(self._backend, memory, self.bundle.decoder, self.bundle.search)
 
     def describe(self, features: Floats) -> Description:
         """Caption `features` (frames, mels)."""

@@ -34,9 +34,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--device",
         metavar="WHAT",
+        action="append",
         help="'mic' (the default microphone), an index, part of a name, an audio file "
         "(WAV, FLAC, OGG, MP3), a URL or a video (with ffmpeg), or '-' for raw 16-bit PCM on "
-        "standard input",
+        "standard input; given again, several at once; kitchen=3 calls device 3 the kitchen",
     )
     p.add_argument(
         "--channel", type=int, metavar="N", help="listen to one, from 1 (the mix of all)"
@@ -88,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             show_devices()
             return 0
         path = given.pop("config", None)
+        if len(given.get("device", [])) == 1:
+            (given["device"],) = given["device"]
 
         def settings() -> StreamConfig:
             return build_config(path, given)
@@ -95,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with Signals() as signals:
             config = settings()
             set_level(config.log_level)
-            Session(config, settings, signals).run()
+            return Session(config, settings, signals).run()
     except AacStreamError as error:
         log.error("%s", error)
         return 2

@@ -11,10 +11,12 @@ from typing import Any
 import yaml
 
 from edge.backends import RUNTIMES
+from edge.devices import devices_of
 from edge.errors import ConfigError
 from edge.fill import check_type
 
 FORMATS = ("text", "jsonl", "events", "srt", "vtt")
+SUBTITLES = ("srt", "vtt")
 BACKENDS = tuple(RUNTIMES)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -23,7 +25,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 class StreamConfig:
     """Where to listen, how, and what to write. `config.yaml` at the root lists the defaults."""
 
-    device: str = "mic"  # "mic", an index, part of a name, a file, a URL, or "-"
+    device: str | list[str] = "mic"  # or several; `devices_of` says what each may be
     channel: int | None = None  # that is listened to, from 1; the mix of all if none
     rate: int = 16_000  # Hz, of raw PCM on standard input
     channels: int = 1  # of raw PCM on standard input
@@ -46,6 +48,7 @@ class StreamConfig:
                 check_type(field.name, str(field.type), getattr(self, field.name))
             except TypeError as error:
                 raise ConfigError(str(error)) from None
+        devices_of(self.device)
         _check_range("rate", self.rate, 1000, 768_000)
         _check_range("channels", self.channels, 1, 64)
         _check_range("window_s", self.window_s, 1.0, 30.0)
@@ -58,6 +61,8 @@ class StreamConfig:
         if self.beam is not None:
             _check_range("beam", self.beam, 1, 64)
         _check_choice("format", self.format, FORMATS)
+        if self.format in SUBTITLES and len(devices_of(self.device)) > 1:
+            raise ConfigError(f"format: {self.format!r} is of one device, and there are several")
         _check_choice("backend", self.backend, BACKENDS)
         _check_choice("log_level", self.log_level, LOG_LEVELS)
 
@@ -96,9 +101,15 @@ def read_config(path: Path) -> dict[str, Any]:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
             raise ConfigError(f"{path}: unknown key {key!r}; {hint}")
-    if isinstance(values.get("device"), int):  # device: 3
-        values["device"] = str(values["device"])
+    if "device" in values:  # device: 3
+        device = values["device"]
+        values["device"] = [_text(d) for d in device] if isinstance(device, list) else _text(device)
     return values
+
+
+def _text(value: object) -> object:
+    """An index, which YAML gives as a number, as text."""
+    return str(value) if type(value) is int else value
 
 
 def build_config(path: Path | None, overrides: Mapping[str, Any]) -> StreamConfig:

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from typing import BinaryIO, cast
 
+from edge.devices import without_secrets
 from edge.errors import AudioError, UnavailableError
 from edge.pcm import PACE, PcmSource
 from edge.sources import check_channel
@@ -29,11 +30,6 @@ CUT_SHORT = "prematurely"  # it says so of a broken copy or connection, and ends
 def is_url(device: str) -> bool:
     """Whether `device` is a stream for ffmpeg: `rtsp://...`, `http://...`."""
     return re.match(r"[a-z][a-z0-9+.-]*://", device, re.IGNORECASE) is not None
-
-
-def without_secrets(text: str) -> str:
-    """`text` with no user and password in its URLs: messages end in logs."""
-    return re.sub(r"://[^/@\s]*@", "://", text)
 
 
 class FfmpegSource(PcmSource):

@@ -15,18 +15,20 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "float": ((int, float), "a number"),
     "bool": ((bool,), "true or false"),
     "list[int]": ((list,), "a list of whole numbers"),
+    "list[str]": ((list,), "a list of texts"),
+    "str | list[str]": ((str, list), "text, or a list of texts"),
 }
 
 
 def check_type(name: str, declared: str, value: object) -> None:
     """Raises: TypeError, with a sentence, if `value` is not what `declared` says."""
-    kind, _, none = declared.partition(" | ")
+    kind, none = declared.removesuffix(" | None"), declared.endswith(" | None")
     types, called = KINDS[kind]
     if value is None and none:
         return
     right = isinstance(value, types) and (declared == "bool" or not isinstance(value, bool))
     if isinstance(value, list):
-        right = right and all(type(item) is int for item in value)
+        right = right and all(type(item) is (int if kind == "list[int]" else str) for item in value)
     if not right:
         raise TypeError(f"{name}: {value!r} is not {called}")
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from typing import Protocol
 
 from edge.config import StreamConfig
-from edge.loop import Caption
+from edge.devices import devices_of
+from edge.heard import Heard
 from edge.subtitles import VTT_HEADER, Cue, Cues, srt, vtt
-from edge.track import Event, Track, TrackSpec
+from edge.track import TrackSpec
 
 
 class Format(Protocol):
-    """Turns captions into text, piece by piece; each piece is whole lines, or empty."""
+    """Turns what is heard into text, piece by piece; each piece is whole lines, or empty."""
 
     header: str  # what a file begins with
     whole_file: bool  # whether a file can hold one run alone
 
-    def of(self, caption: Caption) -> str:
-        """What `caption` adds."""
+    def of(self, heard: Heard) -> str:
+        """What `heard` adds."""
 
     def end(self) -> str:
         """What there is to add as a run ends."""
@@ -31,8 +31,8 @@ class Windows:
 
     header, whole_file = "", False
 
-    def of(self, caption: Caption) -> str:
-        return json.dumps(asdict(caption)) + "\n"
+    def of(self, heard: Heard) -> str:
+        return "" if heard.caption is None else json.dumps(heard.record(heard.caption)) + "\n"
 
     def end(self) -> str:
         return ""
@@ -43,17 +43,11 @@ class Events:
 
     header, whole_file = "", False
 
-    def __init__(self, config: StreamConfig) -> None:
-        self._track = Track(config.hop_s)
-
-    def of(self, caption: Caption) -> str:
-        return self._lines(self._track.push(caption))
+    def of(self, heard: Heard) -> str:
+        return "".join(json.dumps(heard.record(event)) + "\n" for event in heard.events)
 
     def end(self) -> str:
-        return self._lines(self._track.end())
-
-    def _lines(self, events: Iterable[Event]) -> str:
-        return "".join(json.dumps(asdict(event)) + "\n" for event in events)
+        return ""
 
 
 class Text:
@@ -61,23 +55,27 @@ class Text:
 
     header, whole_file = "", False
 
-    def __init__(self, config: StreamConfig) -> None:
-        self._track = Track(config.hop_s)
-        self._open: set[int] = set()
-        self._quiet = True  # to begin with, that is nothing to tell
+    def __init__(self, labelled: bool) -> None:
+        """`labelled`: say which device it was."""
+        self._labelled = labelled
+        self._open: dict[str, set[int]] = {}  # events, by device
+        self._told: set[str] = set()  # devices of which something was told since it was quiet
 
-    def of(self, caption: Caption) -> str:
+    def of(self, heard: Heard) -> str:
+        open_now = self._open.setdefault(heard.device, set())
+        who = f"{heard.device}: " if self._labelled else ""
         out = ""
-        for event in self._track.push(caption):
+        for event in heard.events:
             if event.open:
-                self._open.add(event.number)
-                out += f"{clock(event.start_s)}  {event.text}  [{event.confidence:.0%}]\n"
+                open_now.add(event.number)
+                out += f"{clock(event.start_s)}  {who}{event.text}  [{event.confidence:.0%}]\n"
+                self._told.add(heard.device)
             else:
-                self._open.discard(event.number)
-        quiet = caption.state == "quiet" and not self._open
-        if quiet and not self._quiet:
-            out += f"{clock(caption.start_s)}  (quiet)\n"
-        self._quiet = quiet or (self._quiet and not out)
+                open_now.discard(event.number)
+        caption = heard.caption
+        if caption and caption.state == "quiet" and not open_now and heard.device in self._told:
+            out += f"{clock(caption.start_s)}  {who}(quiet)\n"
+            self._told.discard(heard.device)
         return out
 
     def end(self) -> str:
@@ -85,25 +83,22 @@ class Text:
 
 
 class Subtitles:
-    """SRT or WebVTT."""
+    """SRT or WebVTT, of one device."""
 
     whole_file = True  # times count from the start of the run
 
     def __init__(self, config: StreamConfig, header: str, line: Callable[[int, Cue], str]) -> None:
-        self.header, self._line = header, line
-        self._track, self._number = Track(config.hop_s), 0
+        self.header, self._line, self._number = header, line, 0
         # It may have ended as the last window that named it began, and is closed after this.
         lag_s = config.window_s + TrackSpec().missed_s + 2.0 * config.hop_s
         self._cues = Cues(lag_s)
 
-    def of(self, caption: Caption) -> str:
-        for event in self._track.push(caption):
+    def of(self, heard: Heard) -> str:
+        for event in heard.events:
             self._cues.push(event)
-        return self._lines(self._cues.ready(caption.end_s))
+        return "" if heard.caption is None else self._lines(self._cues.ready(heard.caption.end_s))
 
     def end(self) -> str:
-        for event in self._track.end():
-            self._cues.push(event)
         return self._lines(self._cues.rest())
 
     def _lines(self, cues: Iterable[Cue]) -> str:
@@ -114,15 +109,15 @@ class Subtitles:
         return out
 
 
-def make_format(config: StreamConfig) -> Format:
-    """The format that `config` names."""
-    if config.format == "srt":
+def make_format(config: StreamConfig, kind: str) -> Format:
+    """The format called `kind`, one of `FORMATS`."""
+    if kind == "srt":
         return Subtitles(config, "", srt)
-    if config.format == "vtt":
+    if kind == "vtt":
         return Subtitles(config, VTT_HEADER, lambda _, cue: vtt(cue))
-    if config.format == "jsonl":
+    if kind == "jsonl":
         return Windows()
-    return Events(config) if config.format == "events" else Text(config)
+    return Events() if kind == "events" else Text(labelled=len(devices_of(config.device)) > 1)
 
 
 def clock(seconds: float) -> str:

@@ -12,9 +12,13 @@ from edge.captioner import Captioner
 from edge.config import StreamConfig
 from edge.features import Floats
 from edge.resample import Resampler
-from edge.ring import Block
 from edge.sources import Source
 from edge.windows import windows_of
+
+SILENCE_DB = -120.0  # what a level is said to be at least
+
+# Takes the time of the first sample in seconds, and mono samples at the model's rate.
+Tap = Callable[[float, Floats], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Stats:
 class Loop:
     """Slides a window of `window_s` over a source, one step of `hop_s` at a time.
 
-    `between` is called before each block is asked for; it may call `change` and `listen`.
+    `captions` runs in one thread; others may call `change` and `end`, and read what is public.
     """
 
     def __init__(
@@ -56,42 +60,47 @@ class Loop:
         source: Source,
         captioner: Captioner,
         config: StreamConfig,
-        between: Callable[[], None] = lambda: None,
+        offset_s: float = 0.0,
+        tap: Tap | None = None,
     ) -> None:
+        """`offset_s`: the time of the first sample; `tap` is given all audio, and must be quick."""
         self.stats = Stats()
-        self._source, self._captioner, self._config = source, captioner, config
-        self._between = between
-        self._blocks = source.blocks()
-        self._heard_at = time.monotonic()  # when the last block came
+        self.config, self.captioner = config, captioner  # that are in use
+        self.level_db = SILENCE_DB  # of the newest block, re full scale
+        self.lived_at = time.monotonic()  # when it last asked for audio
+        self._source, self._start_s, self._tap = source, offset_s, tap
         self._next: tuple[StreamConfig, Captioner] | None = None  # from the next block on
+        self._ended = False
         self._restart()
+
+    @property
+    def now_s(self) -> float:
+        """The time of the newest sample."""
+        return self._start_s + self.stats.audio_s
 
     def change(self, config: StreamConfig, captioner: Captioner) -> None:
         """Go on with other settings or another model. What has been heard stays in the windows.
 
         Unless these are of another length or of other features: then they begin anew.
         """
-        old = self._config
-        spec = captioner.bundle.features
-        if (config.window_s, config.hop_s, spec) != (old.window_s, old.hop_s, self._spec):
-            self._next = config, captioner
-        else:
-            self._config, self._captioner = config, captioner
+        self._next = config, captioner
 
-    def listen(self, source: Source) -> None:
-        """Go on with another source; what has sounded since the last block is lost."""
-        if not source.lossless:
-            lost_s = time.monotonic() - self._heard_at
-            self.stats.lost_s += lost_s
-            self.stats.audio_s += lost_s
-        self._source, self._blocks = source, source.blocks()
-        self._next = self._next or (self._config, self._captioner)
+    def skip(self, seconds: float) -> None:
+        """Begin anew after so much lost audio; not while `captions` runs."""
+        self.stats.lost_s += seconds
+        self.stats.audio_s += seconds
+        self._restart()
+
+    def end(self) -> None:
+        """No more captions, from the next block on."""
+        self._ended = True
 
     def _restart(self) -> None:
-        config, self._spec = self._config, self._captioner.bundle.features
+        config, self._spec = self.config, self.captioner.bundle.features
         self._window = round(config.window_s * self._spec.sample_rate / self._spec.hop)
         self._hop = max(1, round(config.hop_s * self._spec.sample_rate / self._spec.hop))
-        self._offset_s = self.stats.audio_s  # time of the first sample since the last gap
+        self._offset_s = self.now_s  # time of the first sample since the last gap
+        self._samples = 0  # since then, at the model's rate
         self._resampler = Resampler(self._source.rate, self._spec.sample_rate)
         self._windows = windows_of(self._spec)
         self._next_end = self._window  # hop at which the next window ends
@@ -101,29 +110,44 @@ class Loop:
 
         When inference is late and the source does not wait, only the newest window is computed.
         """
-        while (block := self._block()) is not None:
-            if block.lost or self._next:
+        for block in self._source.blocks():
+            self.lived_at = time.monotonic()
+            if self._ended:
+                return
+            if self._changes() or block.lost:
                 # No window reaches across a gap: what it would say did not sound like that.
                 yield from self._finish()
-                self._config, self._captioner = self._next or (self._config, self._captioner)
-                self._next = None
-                self.stats.lost_s += block.lost / self._source.rate
-                self.stats.audio_s += block.lost / self._source.rate
-                self._restart()
+                self._use_next()
+                self.skip(block.lost / self._source.rate)
             self.stats.audio_s += len(block.samples) / self._source.rate
             yield from self._push(block.samples)
         yield from self._finish()
 
-    def _block(self) -> Block | None:
-        """The next block, or None at the end of the source."""
-        self._between()
-        block = next(self._blocks, None)
-        self._heard_at = time.monotonic()
-        return block
+    def _changes(self) -> bool:
+        """Whether windows must begin anew, for what comes next; if not, it is in use at once."""
+        if self._next is None:
+            return False
+        config, captioner = self._next
+        old, spec = self.config, captioner.bundle.features
+        if (config.window_s, config.hop_s, spec) != (old.window_s, old.hop_s, self._spec):
+            return True
+        self._use_next()
+        return False
+
+    def _use_next(self) -> None:
+        following, self._next = self._next, None
+        if following is not None:
+            self.config, self.captioner = following
 
     def _push(self, samples: Floats, last: bool = False) -> Iterator[Caption]:
         began = time.perf_counter()
-        self._windows.push(self._resampler.push(samples, last))
+        if len(samples):
+            self.level_db = level_db_of(samples)
+        resampled = self._resampler.push(samples, last)
+        if self._tap is not None and len(resampled):
+            self._tap(self._offset_s + self._samples / self._spec.sample_rate, resampled)
+        self._samples += len(resampled)
+        self._windows.push(resampled)
         self.stats.busy_s += time.perf_counter() - began
         due = max(0, (self._windows.heard - self._next_end) // self._hop + 1)
         if due > 1 and not self._source.lossless:
@@ -152,10 +176,10 @@ class Loop:
         features, levels = self._windows.window(start, end)
         level = _loud(levels)
         state, text, confidence = "quiet", "", 1.0
-        if level >= self._config.quiet_db:
-            heard = self._captioner.describe(features)
+        if level >= self.config.quiet_db:
+            heard = self.captioner.describe(features)
             confidence = heard.confidence
-            if confidence < self._config.min_confidence:
+            if confidence < self.config.min_confidence:
                 state = "listening"
             elif not heard.quiet:
                 state, text = "caption", heard.text
@@ -177,3 +201,9 @@ class Loop:
 def _loud(level_db: Floats) -> float:
     """Level that a twentieth of the frames exceed: a short bark counts, a click does not."""
     return float(np.percentile(level_db, 95.0))
+
+
+def level_db_of(samples: Floats) -> float:
+    """The root mean square of `samples` (frames, channels), in dB re full scale."""
+    power = float(np.mean(np.square(samples)))
+    return 10.0 * float(np.log10(max(power, 10.0 ** (SILENCE_DB / 10.0))))

@@ -16,12 +16,12 @@ from edge.pcm import standard_input
 from edge.sources import AUDIO_SUFFIXES, FileSource, Source
 
 
-def open_source(config: StreamConfig) -> Source:
-    """The source that `config.device` means.
+def open_source(device: str, config: StreamConfig) -> Source:
+    """The source that `device` means, opened as `config` says.
 
     Raises: AudioError or DeviceError if there is none, and waiting would not help.
     """
-    device, fast, channel = config.device, config.fast, config.channel
+    fast, channel = config.fast, config.channel
     if device == "-":
         return standard_input(config.rate, config.channels, fast, channel)
     if is_url(device):

@@ -5,26 +5,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
 from edge.captioner import Captioner, load_captioner
 from edge.config import StreamConfig
-from edge.errors import AacStreamError
+from edge.errors import AacStreamError, OutputError
+from edge.heard import Heard
+from edge.hub import Hub
 from edge.log import set_level
-from edge.loop import Loop
 from edge.notify import Notifier
-from edge.opening import open_source
 from edge.signals import Signals
-from edge.sinks import Sink
-from edge.sources import Source
+from edge.sinks import Outlet, open_sinks
 
 log = logging.getLogger(__name__)
 
-# The settings for which a reload opens the source again, or loads the model again.
-OF_SOURCE = {"device", "rate", "channels", "channel", "fast"}
+# The settings for which a reload loads the model again, or opens the sinks again.
 OF_MODEL = {"bundle", "backend", "threads", "beam"}
-OF_SINK = {"format", "output", "window_s", "hop_s"}  # subtitles wait as long as windows overlap
+OF_SINK = {"format", "output", "window_s", "hop_s", "device"}  # subtitles wait as windows overlap
+END_S = 0.4  # that sinks have to take what is left, when a signal ends the run
 
 
 def load_model(config: StreamConfig) -> Captioner:
@@ -38,7 +38,7 @@ def load_model(config: StreamConfig) -> Captioner:
 
 
 class Session:
-    """Source, model and sink of a run, under one loop. `reread` gives the settings anew."""
+    """The devices and the sinks of a run. `reread` gives the settings anew."""
 
     def __init__(
         self, config: StreamConfig, reread: Callable[[], StreamConfig], signals: Signals
@@ -46,47 +46,69 @@ class Session:
         log.debug("%s", config)
         self._config, self._reread, self._signals = config, reread, signals
         self._notifier = Notifier()
-        self._state = "listening"
-        self._closed_overflows = 0  # of sources that are closed
-        self._source: Source | None = open_source(config)
+        self._late_told = False
+        with signals.held():  # what is cut short in an import does not always say why
+            self._captioner = load_model(config)
+        self._hub = Hub(config, self._captioner)
         try:
-            with signals.held():  # what is cut short in an import does not always say why
-                self._captioner = load_model(config)
-            self._sink = Sink(config)
+            self._outlets = self._open_sinks(config)
         except BaseException:
-            self._close_source()
+            self._hub.close()
             raise
-        self._loop = Loop(self._source, self._captioner, config, self._between)
 
-    def run(self) -> None:
-        """Caption until the source ends or a signal ends the run; always says what was missed."""
-        told = False
+    def run(self) -> int:
+        """Caption until the devices end or a signal ends the run; returns the exit code."""
+        self._hub.start()
+        self._notifier.ready()
         try:
-            self._greet()
-            self._notifier.ready()
-            for caption in self._loop.captions():
-                self._state = caption.state
-                with self._signals.held():
-                    self._sink.write(caption)
-                if self._loop.stats.skipped_windows and not told:
-                    log.warning("the model is late: windows are skipped; a larger --hop-s helps")
-                    told = True
-        except KeyboardInterrupt:
-            pass
+            try:
+                for heard in self._hub.heard():
+                    if heard is not None:
+                        self._push(heard)
+                    self._between()
+            except KeyboardInterrupt:
+                pass
+            finally:
+                self._notifier.stopping()
+                for heard in self._hub.close():
+                    self._push(heard)
+                self._close_sinks(self._outlets)
         finally:
-            self._notifier.stopping()
-            self._sink.close()
-            self._close_source()
             self._report()
+        return 2 if self._hub.failed else 0
+
+    def _push(self, heard: Heard) -> None:
+        for outlet in self._outlets:
+            outlet.push(heard)
 
     def _between(self) -> None:
-        """What the loop leaves time for between two blocks."""
-        self._notifier.beat(self._status)
+        """What is to be done beside the captions."""
+        if self._hub.lives:
+            self._notifier.beat(self._status)
         if self._signals.reload:
             self._signals.reload = False
             self._notifier.reloading()
             self._reload()
             self._notifier.ready()
+        if not self._late_told and self._hub.stats().skipped_windows:
+            log.warning("the model is late: windows are skipped; a larger --hop-s helps")
+            self._late_told = True
+
+    def _open_sinks(self, config: StreamConfig) -> list[Outlet]:
+        return [Outlet(sink, self._hub.lossless) for sink in open_sinks(config, self._hub)]
+
+    def _close_sinks(self, outlets: list[Outlet]) -> None:
+        """Raises: the error of the last that fails."""
+        # What ends by itself may take its time: a pipe whose reader is slow, for example.
+        timeout = END_S / len(outlets) if self._signals.ending else None
+        failed: Exception | None = None
+        for outlet in outlets:
+            try:
+                outlet.close(timeout)
+            except (OutputError, BrokenPipeError) as error:
+                failed = error
+        if failed is not None:
+            raise failed
 
     def _reload(self) -> None:
         """Read the settings again and use them; if they cannot be used, keep those there are.
@@ -103,79 +125,58 @@ class Session:
         except Exception as error:  # a run of a year must not end by what was typed into a file
             bug = not isinstance(error, AacStreamError)
             log.error("%s; the settings stay as they were", error, exc_info=bug)
-            self._reopen_sink(error)
-        if self._source is None:  # closed for another, which could not be opened
-            self._listen(open_source(self._config))
+            self._reopen_sinks(error)
 
     def _use(self, config: StreamConfig, captioner: Captioner, changed: set[str]) -> None:
         """All of `config`, or nothing of it.
 
-        Raises: AacStreamError; the source may then be closed.
+        Raises: AacStreamError.
         """
-        sink, source = self._sink, None
+        outlets = self._outlets
         if OF_SINK & changed:
-            sink = Sink(config)
+            outlets = self._open_sinks(config)
         else:
-            sink.reopen()
-        if OF_SOURCE & changed:
-            self._close_source()  # a device may let in only one
-            try:
-                source = open_source(config)
-            except BaseException:
-                if sink is not self._sink:
-                    sink.close()
-                raise
-        if sink is not self._sink:
-            self._sink.close()
-        self._config, self._captioner, self._sink = config, captioner, sink
-        self._loop.change(config, captioner)
-        if source is not None:
-            self._listen(source)
+            for outlet in outlets:
+                outlet.reopen()
+        try:
+            self._hub.change(config, captioner)
+        except BaseException:
+            if outlets is not self._outlets:
+                self._close_sinks(outlets)
+            raise
+        if outlets is not self._outlets:
+            old, self._outlets = self._outlets, outlets
+            with suppress(BrokenPipeError):
+                self._close_sinks(old)
+        self._config, self._captioner = config, captioner
         set_level(config.log_level)
 
-    def _reopen_sink(self, told: Exception) -> None:
-        """Open the output of the old settings; if that fails too, go on with what is open."""
-        try:
-            self._sink.reopen()
-        except AacStreamError as error:
-            if str(error) != str(told):
-                log.error("%s", error)
-
-    def _listen(self, source: Source) -> None:
-        self._source = source
-        self._loop.listen(source)
-        self._greet()
-
-    def _close_source(self) -> None:
-        source, self._source = self._source, None
-        if source is not None:
-            self._closed_overflows += int(getattr(source, "overflows", 0))
-            source.close()
-
-    def _greet(self) -> None:
-        source, wanted = self._source, self._captioner.bundle.features.sample_rate
-        assert source is not None
-        log.info("listening to %s at %d Hz; Ctrl-C ends", source.name, source.rate)
-        if source.rate < wanted:
-            missing = f"sounds above {source.rate / 2000:g} kHz are missing there"
-            log.warning("%s; captions may be less true", missing)
+    def _reopen_sinks(self, told: Exception) -> None:
+        """Open the outputs of the old settings; what fails goes on with what is open."""
+        for outlet in self._outlets:
+            try:
+                outlet.reopen()
+            except AacStreamError as error:
+                if str(error) != str(told):
+                    log.error("%s", error)
 
     def _status(self) -> str:
         # Everybody on the machine may read this, so it says nothing of what was heard.
-        return f"{self._state}, {self._loop.stats.windows} windows"
+        states = [status.state for status in self._hub.status()]
+        return f"{', '.join(states)}, {self._hub.stats().windows} windows"
 
     def _report(self) -> None:
         """One line about the run, and one for each thing that went wrong."""
-        stats = self._loop.stats
+        stats = self._hub.stats()
         log.info(
             "%.1f s heard, %d windows, real-time factor %.3f",
             *(stats.audio_s, stats.windows, stats.rtf),
         )
         if stats.skipped_windows:
             log.warning("%d windows skipped to keep up", stats.skipped_windows)
-        if stats.lost_s or self._closed_overflows:
+        if stats.lost_s or self._hub.overflows:
             lost = f"{stats.lost_s:.1f} s of audio lost"
-            log.warning("%s, %d overflows of the device", lost, self._closed_overflows)
+            log.warning("%s, %d overflows of the device", lost, self._hub.overflows)
 
 
 def _differ(name: str, one: StreamConfig, other: StreamConfig) -> bool:

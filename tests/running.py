@@ -92,3 +92,9 @@ def records(path: Path) -> list[dict[str, object]]:
     text = path.read_text() if path.exists() else ""
     assert text == "" or text.endswith("\n"), text[-200:]
     return [json.loads(line) for line in text.splitlines()]
+
+
+def blocked_in_a_pipe(pid: int) -> bool:
+    """Whether a thread of `pid` waits for a pipe to take more."""
+    threads = Path(f"/proc/{pid}/task").glob("*/wchan")
+    return any("pipe_write" in path.read_text() for path in threads)

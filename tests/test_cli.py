@@ -48,7 +48,9 @@ def test_windows_come_once_a_second_and_cover_the_sample(
     assert starts[:3] == [0.0, 1.0, 2.0]
     assert float(str(captions[-1]["end_s"])) == pytest.approx(duration, abs=0.6)
     for caption in captions:
-        assert set(caption) == {"start_s", "end_s", "state", "text", "confidence", "level_db"}
+        assert set(caption) == {
+            *("device", "at", "start_s", "end_s", "state", "text", "confidence", "level_db")
+        }
         assert (caption["state"] == "caption") == bool(caption["text"])
 
 
@@ -71,7 +73,7 @@ def test_events_open_and_close_and_know_when() -> None:
     done = aac_stream("--device", str(SAMPLE), "--fast", "--format", "events")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert {tuple(event) for event in events} == {
-        ("number", "start_s", "end_s", "text", "confidence", "open")
+        ("device", "at", "number", "start_s", "end_s", "text", "confidence", "open")
     }
     closed = [event for event in events if not event["open"]]
     assert {e["number"] for e in events if e["open"]} == {e["number"] for e in closed}

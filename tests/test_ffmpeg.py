@@ -15,8 +15,9 @@ import pytest
 import soundfile
 
 from edge import ffmpeg
+from edge.devices import without_secrets
 from edge.errors import AudioError, UnavailableError
-from edge.ffmpeg import FfmpegSource, is_url, without_secrets
+from edge.ffmpeg import FfmpegSource, is_url
 from tests.helpers import ROOT, SAMPLE, aac_stream, captions_of, the_one_line, times
 from tests.running import running, until
 from tests.streams import RadioServer

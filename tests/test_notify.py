@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT, the_one_line
-from tests.running import WAIT_S, running, until
+from tests.running import WAIT_S, blocked_in_a_pipe, running, until
 
 OFTEN = ("--window-s", "1", "--hop-s", "0.3", "--format", "jsonl")
 
@@ -112,7 +112,7 @@ def test_a_loop_that_hangs_feeds_no_watchdog(tmp_path: Path) -> None:
     )
     try:
         manager.next("WATCHDOG")
-        until(lambda: "pipe" in Path(f"/proc/{process.pid}/wchan").read_text(), "a blocked write")
+        until(lambda: blocked_in_a_pipe(process.pid), "a blocked write")
         while not manager.silent(2.0):
             assert process.poll() is None
     finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT
-from tests.running import WAIT_S, Running, records, running, until
+from tests.running import WAIT_S, Running, blocked_in_a_pipe, records, running, until
 
 OFTEN = ("--format", "jsonl", "--window-s", "1", "--hop-s", "0.5")
 
@@ -53,7 +53,7 @@ def test_sigterm_ends_a_run_that_nobody_reads(long: Path) -> None:
     process = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, cwd=ROOT)
     os.close(writer)
     try:
-        until(lambda: _is_blocked(process.pid), "a blocked write")
+        until(lambda: blocked_in_a_pipe(process.pid), "a blocked write")
         process.send_signal(signal.SIGTERM)
         process.wait(2.0)
         assert process.stderr is not None
@@ -62,11 +62,6 @@ def test_sigterm_ends_a_run_that_nobody_reads(long: Path) -> None:
         process.kill()
         process.communicate(timeout=WAIT_S)
         os.close(reader)
-
-
-def _is_blocked(pid: int) -> bool:
-    path = Path(f"/proc/{pid}/wchan")
-    return path.exists() and "pipe" in path.read_text()
 
 
 def test_more_signals_while_it_ends_change_nothing(long: Path) -> None:

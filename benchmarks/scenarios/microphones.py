@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.machine import cores
 from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
-from edge.captioner import Captioner, Description
+from edge.captioner import Captioner
 from edge.config import StreamConfig
 from edge.features import Floats
 from edge.loop import Loop, Stats
@@ -50,20 +50,9 @@ class _Microphone:
         pass
 
 
-class _Shared(Captioner):
-    """One model for several loops: they take turns."""
-
-    def __init__(self, captioner: Captioner) -> None:
-        self.bundle, self._captioner, self._turn = captioner.bundle, captioner, threading.Lock()
-
-    def describe(self, features: Floats) -> Description:
-        with self._turn:
-            return self._captioner.describe(features)
-
-
 def begin(job: Job) -> Callable[[], Samples]:
     """Setting: microphones. One model a core; a loop with a hop of 1 s for each microphone."""
-    models = [_Shared(load_captioner(job.system, threads=1)[0]) for _ in range(cores())]
+    models = [load_captioner(job.system, threads=1)[0] for _ in range(cores())]
     source = FileSource(Path(job.options.recording), fast=True)
     samples = np.concatenate([block.samples for block in source.blocks()])
     source.close()
@@ -72,7 +61,7 @@ def begin(job: Job) -> Callable[[], Samples]:
 
 
 def _round(
-    models: list[_Shared], samples: Floats, rate: int, count: int, seconds: float
+    models: list[Captioner], samples: Floats, rate: int, count: int, seconds: float
 ) -> Samples:
     config = StreamConfig()
     began, worked = time.monotonic(), time.process_time()

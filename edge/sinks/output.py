@@ -1,0 +1,95 @@
+"""Standard output, or a file that each piece is appended to whole."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+
+from edge.config import StreamConfig
+from edge.errors import OutputError
+from edge.formats import make_format
+from edge.heard import Heard
+
+
+class Output:
+    """Writes captions as they come, in the format called `kind`."""
+
+    def __init__(self, config: StreamConfig, kind: str, path: str | None) -> None:
+        """Raises: OutputError if `path` cannot be written, or holds what it must not."""
+        self.name, self._path = path or "standard output", path
+        self._format = make_format(config, kind)
+        # Unbuffered, and so without a lock that a write which hangs would hold to the end.
+        self._file = sys.stdout.fileno() if path is None else -1
+        if path is None:
+            sys.stdout.flush()
+            self._header = self._format.header
+            return
+        self._file, begun = self._open(path)
+        if begun and self._format.whole_file:
+            self.close()
+            raise OutputError(
+                f"{self.name}: holds something already, and subtitles count from the start of "
+                "a run; choose another --output"
+            )
+        self._header = "" if begun else self._format.header
+
+    def of(self, heard: Heard) -> str | None:
+        return self._begun(self._format.of(heard))
+
+    def end(self) -> str | None:
+        return self._begun(self._format.end())
+
+    def _begun(self, text: str) -> str | None:
+        text, self._header = self._header + text, ""
+        return text or None
+
+    def reopen(self) -> None:
+        if self._path is None:
+            return
+        file, begun = self._open(self._path)
+        os.close(self._file)
+        self._file = file
+        self._header = "" if begun else self._format.header
+
+    def _open(self, path: str) -> tuple[int, bool]:
+        """A descriptor, and whether there is something already."""
+        try:
+            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            return file, os.fstat(file).st_size > 0
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def put(self, piece: str) -> None:
+        try:
+            _write_whole(self._file, piece.encode())
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._failed(error) from None
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self.name}: cannot be written ({error.strerror}); choose another --output"
+        )
+
+    def close(self) -> None:
+        if self._path is not None:
+            os.close(self._file)
+
+
+def _write_whole(file: int, piece: bytes) -> None:
+    """Append `piece`, or, where the disk has no room for all of it, nothing."""
+    before = os.fstat(file).st_size
+    done = 0
+    try:
+        while done < len(piece):  # a pipe may take a part
+            written = os.write(file, piece[done:])
+            if not written:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            done += written
+    except OSError:
+        with contextlib.suppress(OSError):  # what cannot be cut off is no file
+            os.ftruncate(file, before)
+        raise
