@@ -1,0 +1,139 @@
+"""A terminal: what was heard scrolls by; under it, a live line for each device, with its level."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+
+from edge.errors import OutputError
+from edge.formats import Text
+from edge.heard import Heard, Status
+
+REFRESH_S = 0.2
+METER = 12  # cells
+LOWEST_DB = -72.0  # where the meter begins
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+UP, CLEAR_BELOW, DIM, PLAIN = "\x1b[{}A", "\x1b[J", "\x1b[2m", "\x1b[0m"
+
+
+def is_live() -> bool:
+    """Whether standard output is a terminal whose cursor can be moved."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+class Terminal:
+    """Text on standard output, above one live line for each device."""
+
+    name = "the terminal"
+
+    def __init__(self, status: Callable[[], list[Status]], labelled: bool) -> None:
+        """`labelled`: say which device it was."""
+        self._status, self._labelled = status, labelled
+        self._text = Text(labelled)
+        self._sounding: dict[str, dict[int, str]] = {}  # open events, by device
+        self._lines = 0  # live ones, above the cursor
+        self._writing = threading.Lock()
+        self._closed = threading.Event()
+        self._colours = "NO_COLOR" not in os.environ
+        self._unicode = "utf" in (sys.stdout.encoding or "").lower()
+        self._logs = _Above(self)
+        self._logs.take_over()
+        self._thread = threading.Thread(target=self._refresh, name="live lines", daemon=True)
+        self._thread.start()
+
+    def of(self, heard: Heard) -> str | None:
+        sounding = self._sounding.setdefault(heard.device, {})
+        for event in heard.events:
+            if event.open:
+                sounding[event.number] = event.text
+            else:
+                sounding.pop(event.number, None)
+        return self._text.of(heard) or None
+
+    def end(self) -> None:
+        return None
+
+    def put(self, piece: str) -> None:
+        """`piece`, whole lines, above the live ones."""
+        with self._writing:
+            live = [] if self._closed.is_set() else self._live()
+            up = UP.format(self._lines) if self._lines else ""
+            self._write(up + "\r" + CLEAR_BELOW + piece + "".join(f"{line}\n" for line in live))
+            self._lines = len(live)
+
+    def reopen(self) -> None:
+        """There is nothing that may have been moved away."""
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join(1.0)
+        self.put("")
+        self._logs.give_back()
+
+    def _refresh(self) -> None:
+        while not self._closed.wait(REFRESH_S):
+            try:
+                self.put("")
+            except (OutputError, BrokenPipeError):  # the next caption tells
+                return
+
+    def _live(self) -> list[str]:
+        width = shutil.get_terminal_size().columns - 1  # so that none wraps
+        statuses = self._status()
+        indent = max((len(s.device) for s in statuses), default=0) if self._labelled else 0
+        return [self._line(status, indent, width) for status in statuses]
+
+    def _line(self, status: Status, indent: int, width: int) -> str:
+        who = f"{status.device:<{indent}}  " if self._labelled else ""
+        said = " · " if self._unicode else "; "
+        # One window alone makes no event: until others agree, it listens.
+        state = "quiet" if status.state == "quiet" else "listening"
+        now = said.join(list(self._sounding.get(status.device, {}).values())) or state
+        skipped = f"  ({status.skipped_windows} skipped)" if status.skipped_windows else ""
+        level = f"{max(status.level_db, LOWEST_DB):4.0f} dB"
+        line = f"{who}{self._meter(status.level_db)} {level}  {now}{skipped}"[:width]
+        return f"{DIM}{line}{PLAIN}" if self._colours else line
+
+    def _meter(self, level_db: float) -> str:
+        share = min(1.0, max(0.0, 1.0 - level_db / LOWEST_DB))
+        if not self._unicode:
+            return f"[{'#' * round(METER * share):<{METER}}]"
+        whole, eighths = divmod(round(8 * METER * share), 8)
+        part = EIGHTHS[eighths] if eighths else ""
+        return f"▕{'█' * whole + part:<{METER}}▏"
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"{self.name}: cannot be written ({error.strerror})") from None
+
+
+class _Above(logging.Handler):
+    """Puts log lines above the live ones, where standard error is the same terminal."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__()
+        self._terminal, self._logger = terminal, logging.getLogger("edge")
+        self._before = list(self._logger.handlers)
+
+    def take_over(self) -> None:
+        if sys.stderr.isatty() and self._before:
+            self.setFormatter(self._before[0].formatter)
+            self._logger.handlers[:] = [self]
+
+    def give_back(self) -> None:
+        self._logger.handlers[:] = self._before
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._terminal.put(self.format(record) + "\n")
+        except (OutputError, BrokenPipeError):
+            self.handleError(record)
