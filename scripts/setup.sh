@@ -214,12 +214,9 @@ test_all() {
   # -ra: a test that was skipped says why.
   local pytest=(.venv-test/bin/python -m pytest -ra)
   [[ $# -eq 0 ]] || exec "${pytest[@]}" "$@"
-  # Two processes: one for all died of SIGSEGV in the tests of ffmpeg, minutes after others had loaded
-  # exporters and runtimes of every kind. Why is not known; no file of tests does it by itself.
-  local status=0
-  "${pytest[@]}" tests/test_[a-e]*.py || status=$?
-  "${pytest[@]}" tests/test_[!a-e]*.py || status=$?
-  return "$status"
+  # Two at a time: some tests wait for what happens in real time, and others compute meanwhile.
+  # Each on one thread: more would only wait for the cores that the other has.
+  OMP_NUM_THREADS=1 "${pytest[@]}" --numprocesses 2 --dist worksteal
 }
 
 clean() {

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from benchmarks import plan
 from benchmarks.cli import main
 from benchmarks.options import Options
 from benchmarks.processes import Worker, WorkerError
@@ -39,6 +40,12 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     soundfile.write(folder / "a.wav", samples, rate)
     shutil.copy(SAMPLE.with_suffix(".csv"), folder / "a.csv")
     return folder / "a.wav"
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of 2 s and short captions, where a run does not vary them."""
+    monkeypatch.setattr(plan, "BASE", BASE)
 
 
 def int8() -> System:
@@ -103,9 +110,10 @@ def test_what_a_device_runs_is_measured_in_every_way(tmp_path: Path, recording: 
 
 
 def test_captions_are_compared_with_those_of_pytorch(
-    tmp_path: Path, recording: Path, corpus: Path
+    tmp_path: Path, recording: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("torch")
+    monkeypatch.setenv("AAC_METRICS_JAVA_PATH", "no-java")  # test_metrics.py has METEOR
     chosen = ["--scenario", "quality", "--system", "int8/onnx", "--system", "fp32/torch"]
     result = run(tmp_path / "a", recording, *chosen)
     assert of(result, "same_captions", "fp32/torch")[0].median == 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -66,8 +67,24 @@ def one_by_one(*results: Made | Exception) -> Callable[[], Made]:
     return reopen
 
 
+class Clock:
+    """In place of `time`: it stands still but in a sleep, and that is over at once."""
+
+    def __init__(self) -> None:
+        self._now = 100.0
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
+
+
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(patient, "time", clock)
+    monkeypatch.setattr(sys.modules[__name__], "time", clock)
     monkeypatch.setattr(patient, "FIRST_WAIT_S", 0.2)
     monkeypatch.setattr(patient, "LONGEST_WAIT_S", 0.8)
     monkeypatch.setattr(patient, "STEP_S", 0.1)
@@ -82,9 +99,9 @@ def test_the_clock_goes_on_and_a_gap_is_two_lines(caplog: pytest.LogCaptureFixtu
     blocks = list(source.blocks())
     elapsed = time.monotonic() - began
     frames = sum(block.lost + len(block.samples) for block in blocks)
-    assert frames / 16_000 == pytest.approx(elapsed, abs=0.25)
+    assert frames / 16_000 == pytest.approx(elapsed, abs=0.01)
     assert sum(len(block.samples) for block in blocks) == 16_000
-    assert elapsed == pytest.approx(0.5 + 0.2 + 0.4 + 0.8 + 0.8 + 0.5, abs=0.3)  # the back-off
+    assert elapsed == pytest.approx(0.5 + 0.2 + 0.4 + 0.8 + 0.8 + 0.5)  # the back-off
     assert [record.message for record in caplog.records] == [
         "device 'x': gives no audio any more; waiting for it",
         "x: is back after 2 s",
@@ -102,7 +119,7 @@ def test_the_gap_is_told_while_it_lasts() -> None:
     blocks = source.blocks()
     began = time.monotonic()
     lost = [next(blocks).lost for _ in range(3)]
-    assert sum(lost) / 16_000 == pytest.approx(time.monotonic() - began, abs=0.25)
+    assert sum(lost) / 16_000 == pytest.approx(time.monotonic() - began, abs=0.01)
 
 
 def test_what_opens_and_gives_nothing_is_not_back(caplog: pytest.LogCaptureFixture) -> None:
@@ -113,7 +130,7 @@ def test_what_opens_and_gives_nothing_is_not_back(caplog: pytest.LogCaptureFixtu
     assert len(caplog.records) == 2
     assert "x: is back after 2 s" in caplog.text
     frames = sum(block.lost + len(block.samples) for block in blocks)
-    assert frames / 16_000 == pytest.approx(time.monotonic() - began, abs=0.25)
+    assert frames / 16_000 == pytest.approx(time.monotonic() - began, abs=0.01)
 
 
 def test_the_loop_is_never_left_alone_for_long() -> None:
@@ -121,7 +138,7 @@ def test_the_loop_is_never_left_alone_for_long() -> None:
     last, longest = time.monotonic(), 0.0
     for _ in source.blocks():
         longest, last = max(longest, time.monotonic() - last), time.monotonic()
-    assert longest < 2.0
+    assert longest < 1.5 * patient.STEP_S
 
 
 def test_it_may_come_back_as_another_device_at_another_rate() -> None:
@@ -131,8 +148,8 @@ def test_it_may_come_back_as_another_device_at_another_rate() -> None:
     began = time.monotonic()
     captions = list(loop.captions())
     assert (source.name, source.rate) == ("y", 44_100)
-    assert loop.stats.audio_s == pytest.approx(time.monotonic() - began, abs=0.5)
-    assert loop.stats.lost_s == pytest.approx(0.2, abs=0.15)
+    assert loop.stats.audio_s == pytest.approx(time.monotonic() - began, abs=0.01)
+    assert loop.stats.lost_s == pytest.approx(0.2, abs=0.01)
     before = [c for c in captions if c.end_s <= 2.6]
     after = [c for c in captions if c.start_s >= 2.6]
     assert len(before) + len(after) == len(captions)  # no window reaches across
@@ -145,7 +162,7 @@ def test_what_comes_and_goes_is_tried_less_and_less(caplog: pytest.LogCaptureFix
     source = PatientSource(Made(0.1), one_by_one(*flaps, Made(0.1, None)))
     began = time.monotonic()
     list(source.blocks())
-    assert time.monotonic() - began >= 0.5 + 0.2 + 0.4 + 0.8 + 0.8
+    assert time.monotonic() - began == pytest.approx(0.5 + 0.2 + 0.4 + 0.8 + 0.8)
     assert len(caplog.records) == 8
 
 
