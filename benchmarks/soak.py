@@ -7,12 +7,12 @@ import json
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import TextIO
 
 import numpy as np
 from tqdm import tqdm
@@ -26,8 +26,8 @@ from edge.clip import read_clip
 from edge.config import StreamConfig
 from edge.errors import AacStreamError
 from edge.features import Floats
-from edge.loop import Caption, Loop, Stats
-from edge.track import Track
+from edge.loop import Loop, Stats
+from edge.track import Event, Track
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "sample.ogg"
 RATE = 32_000  # Hz, of the clips; the rate of the sample
@@ -126,24 +126,23 @@ def soak(
             found.backwards += caption.end_s <= last_s
             found.heard_s += max(0.0, caption.end_s - max(last_s, caption.start_s))
             last_s = caption.end_s
-            found.events += _write(out, track, caption)
+            found.events = max(found.events, _write(out, track.push(caption)))
             tell()
-        for event in track.end():
-            out.write(json.dumps(asdict(event)) + "\n")
+        _write(out, track.end())
     found.memory.end(source.count.made_s)
     found.stopped = source.stopped
     found.wall_s = time.monotonic() - began
     return found
 
 
-def _write(out: Any, track: Track, caption: Caption) -> int:
-    """Write what `caption` changes; the number of events that it opens."""
-    opened = 0
-    for event in track.push(caption):
+def _write(out: TextIO, events: Iterable[Event]) -> int:
+    """Write `events`; the highest number that one of them has, 0 if there are none."""
+    numbers = [0]
+    for event in events:
         out.write(json.dumps(asdict(event)) + "\n")
-        opened += event.open
+        numbers.append(event.number)
     out.flush()
-    return opened
+    return max(numbers)
 
 
 def run(args: argparse.Namespace) -> int:
