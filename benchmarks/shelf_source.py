@@ -19,6 +19,7 @@ from edge.ring import NOTHING, Block, RingBuffer
 from edge.sources import RING_S
 
 GAP_S = (0.1, 60.0)  # between two devices
+BACK_S = 0.001  # of a gap are told with the first block after it, at the new rate
 OVERRUN = 0.3  # of the devices are read too late once, and lose audio in the ring
 OVERRUN_S = (0.001, 1.0)
 WAIT_S = 0.2
@@ -26,7 +27,7 @@ WAIT_S = 0.2
 
 @dataclass
 class Count:
-    """What went into the rings and what came out of them, by the frame."""
+    """What went into the rings and what came out of them, of the devices that are gone."""
 
     devices: int = 0
     blocks: int = 0  # that the thread wrote
@@ -97,7 +98,7 @@ class ShelfSource:
         lost = 0
         for device in self._shelf.devices(self._seconds):
             if self.count.devices:
-                lost = self._lose(0.001, device.rate)
+                lost = self._lose(BACK_S, device.rate)
             yield from self._listen(device, lost)
             yield from self._gap()
             self.between()
@@ -121,16 +122,12 @@ class ShelfSource:
         return frames
 
     def _listen(self, device: Device, lost: int) -> Iterator[Block]:
-        ring = self._ring(int(RING_S * device.rate), device.channels)
-        overrun = 0
-        if self._rng.random() < OVERRUN and device.frames > (RING_S + 2.0) * device.rate:
-            overrun = round(self._rng.uniform(*OVERRUN_S) * device.rate)
-        feed = _Feed(device, ring, overrun)
+        """All that `device` gives; `lost` frames were lost before it."""
+        feed = self._plug_in(device)
+        ring, read, overran = feed.ring, _Side(), 0
         most = None if self._rng.random() < 0.5 else device.rate // 4  # as microphones, as pipes
         thread = threading.Thread(target=self._write, args=(feed,), daemon=True, name="shelf")
         thread.start()
-        read = _Side()
-        overran = 0
         while True:
             ended = feed.ended.is_set()
             if not ring.wait(WAIT_S):
@@ -153,6 +150,13 @@ class ShelfSource:
             raise feed.error
         self._settle(feed, read, overran)
 
+    def _plug_in(self, device: Device) -> _Feed:
+        ring = self._ring(int(RING_S * device.rate), device.channels)
+        overrun = 0
+        if self._rng.random() < OVERRUN and device.frames > (RING_S + 2.0) * device.rate:
+            overrun = round(self._rng.uniform(*OVERRUN_S) * device.rate)
+        return _Feed(device, ring, overrun)
+
     def _settle(self, feed: _Feed, read: _Side, overran: int) -> None:
         """Add what became of one device to the count."""
         count, rate = self.count, feed.device.rate
@@ -173,7 +177,7 @@ class ShelfSource:
             feed.ended.set()
 
     def _fill(self, feed: _Feed) -> None:
-        device, ring = feed.device, feed.ring
+        device = feed.device
         capacity = int(RING_S * device.rate)
         rng = np.random.default_rng([self._seed, 4, device.number])
         # The overrun is one write of more than the ring holds, into an empty ring: then what is
@@ -187,22 +191,27 @@ class ShelfSource:
                 at, piece, left = at + len(part), piece[len(part) :], left - len(part)
                 if at < size and left:
                     continue
-                extra = max(0, at - capacity)
-                while ring.waiting() > (0 if extra else capacity - at):
-                    if self.stopped:
-                        return
-                    feed.room.clear()
-                    if ring.waiting() > (0 if extra else capacity - at):
-                        feed.room.wait(WAIT_S)
-                ring.write(block[:at])
-                feed.wrote.add(block[extra:at])
-                feed.overran += extra
-                self.count.blocks += 1
+                self._give(feed, block[:at], capacity)
+                if self.stopped:
+                    return
                 at, size = 0, _size(rng, capacity)
                 if feed.overrun and not feed.overran and left > len(block):
                     size = len(block)
-                if self.stopped:
-                    return
+
+    def _give(self, feed: _Feed, block: Floats, capacity: int) -> None:
+        """Write `block` once there is room for it; or, if it is to run over, once all is read."""
+        extra = max(0, len(block) - capacity)
+        full = 0 if extra else capacity - len(block)
+        while feed.ring.waiting() > full:
+            if self.stopped:
+                return
+            feed.room.clear()
+            if feed.ring.waiting() > full:  # else it was read between the test and the clearing
+                feed.room.wait(WAIT_S)
+        feed.ring.write(block)
+        feed.wrote.add(block[extra:])
+        feed.overran += extra
+        self.count.blocks += 1
 
 
 def _size(rng: np.random.Generator, most: int) -> int:
