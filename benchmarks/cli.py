@@ -43,6 +43,17 @@ def parser() -> argparse.ArgumentParser:
     r.add_argument(
         "--before", type=Path, metavar="CHECKOUT", help="measure the edge of another checkout, too"
     )
+    s = commands.add_parser(
+        "soak",
+        help="a day of audio through the loop, and whether all of it was heard",
+        description="Streams made-up audio of a shelf in a kitchen through ring, loop and track, "
+        "faster than real time. Exit code 1 if an aim is missed.",
+    )
+    s.add_argument("--hours", type=float, default=24.0, help="of audio (24)")
+    s.add_argument("--hop-s", type=float, default=1.0, help="from one window to the next (1)")
+    s.add_argument("--window-s", type=float, default=5.0, help="of one caption (5)")
+    s.add_argument("--seed", type=_natural, default=0, help="of all that is random (0)")
+    s.add_argument("--corpus", type=Path, help="an open corpus, of which clips are heard, too")
     t = commands.add_parser("report", help="one report of the results of one or more machines")
     t.add_argument("results", type=Path, nargs="+", help="result files, or their folders")
     t.add_argument("--out", type=Path, default=Path("report"), help="folder for it (report)")
@@ -62,6 +73,14 @@ def _positive(text: str) -> int:
     return value
 
 
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+_natural.__name__ = "number from 0 on"
 _positive.__name__ = "positive number"  # argparse says it where it refuses one
 
 
@@ -81,13 +100,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _not_installed(error: ModuleNotFoundError) -> AacStreamError:
+    return AacStreamError(f"{error.name} is not installed; type: pip install 'aac-stream[bench]'")
+
+
 def _run(args: argparse.Namespace, arguments: list[str]) -> int:
     try:
         from benchmarks.measure import measure
     except ModuleNotFoundError as error:
-        raise AacStreamError(
-            f"{error.name} is not installed; type: pip install 'aac-stream[bench]'"
-        ) from None
+        raise _not_installed(error) from None
 
     path = args.out / FILE
     try:
@@ -97,6 +118,19 @@ def _run(args: argparse.Namespace, arguments: list[str]) -> int:
         return 130
     print(f"{path}: written; for a report, type: aac-bench report {args.out}")
     return 0
+
+
+def _soak(args: argparse.Namespace, _: list[str]) -> int:
+    try:
+        from benchmarks.soak import run
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from None
+
+    try:
+        return run(args)
+    except KeyboardInterrupt:  # a second one; the first ends it in order
+        print("aac-bench: stopped", file=sys.stderr)
+        return 130
 
 
 def _report(args: argparse.Namespace, _: list[str]) -> int:
@@ -126,4 +160,10 @@ def _headline(args: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"run": _run, "report": _report, "compare": _compare, "headline": _headline}
+COMMANDS = {
+    "run": _run,
+    "soak": _soak,
+    "report": _report,
+    "compare": _compare,
+    "headline": _headline,
+}

@@ -61,8 +61,9 @@ class RingBuffer:
 
     def read(self, most: int | None = None) -> Block:
         """Everything not yet read, oldest first, or the `most` oldest frames of it."""
-        start = max(self._read, self._written - self._capacity)
-        count = self._written - start if most is None else min(most, self._written - start)
+        written = self._written  # one look: more than the ring holds could be counted with two
+        start = max(self._read, written - self._capacity)
+        count = written - start if most is None else min(most, written - start)
         index = start % self._capacity
         head = min(count, self._capacity - index)
         samples = np.concatenate([self._data[index : index + head], self._data[: count - head]])
