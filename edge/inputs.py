@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from edge.errors import DeviceError
 from edge.stderr import quiet_stderr
+
+# Those of this process. While there are any, PortAudio cannot list the devices anew.
+open_streams: set[Any] = set()
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,8 @@ def find_again(wanted: str, device: InputDevice) -> InputDevice:
 
     Raises: DeviceError if it is not there.
     """
-    look_again()
+    if not open_streams:  # else the list stays as it is: most devices come back as they were
+        look_again()
     if wanted == "mic":  # whichever is the default now
         return find_input(wanted)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge.errors import UnavailableError
 from edge.features import Floats
-from edge.inputs import InputDevice, portaudio, portaudio_reason
+from edge.inputs import InputDevice, open_streams, portaudio, portaudio_reason
 from edge.ring import NOTHING, Block, RingBuffer
 from edge.sources import RING_S, check_channel, pick
 from edge.stderr import quiet_stderr
@@ -67,6 +67,7 @@ class MicrophoneSource:
                 "close the programs that use it, or choose another"
             ) from None
         self._stream = stream
+        open_streams.add(stream)
 
     def _callback(self, samples: Floats, _frames: int, _clock: Any, status: Any) -> None:
         if status.input_overflow:
@@ -89,3 +90,4 @@ class MicrophoneSource:
         with quiet_stderr():
             self._stream.abort()
             self._stream.close()
+        open_streams.discard(self._stream)

@@ -4,7 +4,8 @@ What is played into the sink ``vspk`` is heard by the source ``vmic``. The serve
 has its own runtime folder, home and ALSA configuration, so it neither touches
 nor sees the sound server and the sound cards of the machine. Child processes
 that are given :attr:`PulseServer.env` find it as ALSA's ``default`` and
-``pulse`` devices, as an ordinary desktop program would.
+``pulse`` devices, as an ordinary desktop program would. ``second`` is another
+microphone, with a sink of its own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 SINK = "vspk"
 SOURCE = "vmic"
+SECOND_SINK, SECOND_SOURCE = "second-vspk", "second-vmic"
 
 # The sample rate of common USB microphones.
 RATE = 48_000
@@ -30,6 +32,7 @@ pcm.pulse { type pulse }
 ctl.pulse { type pulse }
 pcm.!default { type pulse }
 ctl.!default { type pulse }
+pcm.second { type pulse device second-vmic }
 """
 
 # A recording whose source goes away must end, as with a real plug that is pulled
@@ -85,7 +88,7 @@ class PulseServer:
             temp = "/tmp"
         self._root = Path(tempfile.mkdtemp(prefix="aac-pulse-", dir=temp))
         self._players: list[subprocess.Popen[bytes]] = []
-        self._source_module: str | None = None
+        self._modules: dict[str, str] = {}  # of the microphones that are plugged in
         self._server: subprocess.Popen[bytes] | None = None
         self.env = self._prepare()
         try:
@@ -94,6 +97,7 @@ class PulseServer:
             # being the default one, and would outlive it.
             self._pactl("set-default-source", f"{SINK}.monitor")
             self.load_source()
+            self.load_source(SECOND_SOURCE)
         except BaseException:
             self.close()
             raise
@@ -153,6 +157,8 @@ class PulseServer:
             # norewinds: blocks of 50 ms. By default, sound that is heard by nobody
             # goes in blocks of 2 s, and a recording starts with as long a silence.
             f"module-null-sink sink_name={SINK} rate={RATE} channels=2 norewinds=1",
+            "-L",
+            f"module-null-sink sink_name={SECOND_SINK} rate={RATE} channels=2 norewinds=1",
         ]
         if setpriv := shutil.which("setpriv"):
             # The kernel then ends the server even where the tests are killed.
@@ -179,7 +185,7 @@ class PulseServer:
     def _answers(self) -> bool:
         # The socket is there before the sink is, so ask for the sink.
         try:
-            return SINK in self._pactl("list", "short", "sinks")
+            return SECOND_SINK in self._pactl("list", "short", "sinks")
         except PulseError:
             return False
 
@@ -204,10 +210,10 @@ class PulseServer:
         """Return what the server has logged."""
         return (self._root / "server.log").read_text(errors="replace")
 
-    def play(self, path: str | os.PathLike[str]) -> subprocess.Popen[bytes]:
-        """Play a sound file into the virtual speaker; return without waiting."""
+    def play(self, path: str | os.PathLike[str], sink: str = SINK) -> subprocess.Popen[bytes]:
+        """Play a sound file into a virtual speaker; return without waiting."""
         player = subprocess.Popen(
-            ["paplay", f"--device={SINK}", os.fspath(path)],
+            ["paplay", f"--device={sink}", os.fspath(path)],
             env=self.env,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
@@ -215,25 +221,24 @@ class PulseServer:
         self._players.append(player)
         return player
 
-    def load_source(self) -> None:
-        """Plug the virtual microphone in; do nothing where it is in already."""
-        if self._source_module is None:
-            self._source_module = self._pactl(
+    def load_source(self, source: str = SOURCE) -> None:
+        """Plug a virtual microphone in; do nothing where it is in already."""
+        if source not in self._modules:
+            self._modules[source] = self._pactl(
                 "load-module",
                 "module-virtual-source",
-                f"source_name={SOURCE}",
-                f"master={SINK}.monitor",
+                f"source_name={source}",
+                f"master={SINK if source == SOURCE else SECOND_SINK}.monitor",
             )
 
-    def unload_source(self) -> None:
-        """Pull the virtual microphone out, as one would a USB plug.
+    def unload_source(self, source: str = SOURCE) -> None:
+        """Pull a virtual microphone out, as one would a USB plug.
 
-        Recordings end with an error, and opening ``default`` fails until
+        Recordings end with an error, and opening its device fails until
         :meth:`load_source`. ALSA lists the device all the same.
         """
-        if self._source_module is not None:
-            self._pactl("unload-module", self._source_module)
-            self._source_module = None
+        if source in self._modules:
+            self._pactl("unload-module", self._modules.pop(source))
 
     def suspend_source(self, suspended: bool) -> None:
         """Let the virtual microphone give nothing while it stays there, as one that hangs."""
