@@ -61,6 +61,13 @@ def parser() -> argparse.ArgumentParser:
         help="lines of text, JSON lines of windows (jsonl) or of events, or subtitles (text)",
     )
     p.add_argument("--output", metavar="FILE", help="append captions to a file")
+    p.add_argument(
+        "--keep-audio",
+        type=float,
+        metavar="S",
+        help="keep the audio of each event, with so many seconds before and after it (none)",
+    )
+    p.add_argument("--keep-folder", metavar="FOLDER", help="where that is kept (kept)")
     p.add_argument("--bundle", metavar="FOLDER", help="use another model")
     p.add_argument("--backend", choices=BACKENDS, help="what the model runs on (onnx)")
     p.add_argument("--threads", type=int, metavar="N", help="threads for the model (1)")

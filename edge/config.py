@@ -36,6 +36,8 @@ class StreamConfig:
     min_confidence: float = 0.3  # captions below are not shown
     format: str = "text"
     output: str | None = None  # file that captions are appended to; standard output if none
+    keep_audio: float = 0.0  # seconds around each event that are kept as audio; 0 keeps none
+    keep_folder: str = "kept"  # where
     bundle: str | None = None  # folder of another model
     backend: str = "onnx"  # what the model runs on
     threads: int = 1  # that inference may use
@@ -55,6 +57,7 @@ class StreamConfig:
         _check_range("hop_s", self.hop_s, 0.1, self.window_s)
         _check_range("quiet_db", self.quiet_db, -200.0, 0.0)
         _check_range("min_confidence", self.min_confidence, 0.0, 1.0)
+        _check_range("keep_audio", self.keep_audio, 0.0, 600.0)
         _check_range("threads", self.threads, 1, 256)
         if self.channel is not None:
             _check_range("channel", self.channel, 1, 64)

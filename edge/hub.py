@@ -58,6 +58,11 @@ class Hub:
             ear.start()
 
     @property
+    def rate(self) -> int:
+        """Of the audio that `listeners` are given, in Hz."""
+        return self._captioner.bundle.features.sample_rate
+
+    @property
     def lossless(self) -> bool:
         """Whether no device minds to wait for who reads what is heard."""
         return all(ear.source.lossless for ear in self._ears)

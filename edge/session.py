@@ -17,13 +17,14 @@ from edge.hub import Hub
 from edge.log import set_level
 from edge.notify import Notifier
 from edge.signals import Signals
-from edge.sinks import Outlet, open_sinks
+from edge.sinks import HearingSink, Outlet, open_sinks
 
 log = logging.getLogger(__name__)
 
 # The settings for which a reload loads the model again, or opens the sinks again.
 OF_MODEL = {"bundle", "backend", "threads", "beam"}
-OF_SINK = {"format", "output", "window_s", "hop_s", "device"}  # subtitles wait as windows overlap
+# What windows are matters to sinks that wait for later ones.
+OF_SINK = {"format", "output", "keep_audio", "keep_folder", "window_s", "hop_s", "device", "bundle"}
 END_S = 0.4  # that sinks have to take what is left, when a signal ends the run
 
 
@@ -51,7 +52,7 @@ class Session:
             self._captioner = load_model(config)
         self._hub = Hub(config, self._captioner)
         try:
-            self._outlets = self._open_sinks(config)
+            self._use_sinks(self._open_sinks(config))
         except BaseException:
             self._hub.close()
             raise
@@ -96,6 +97,11 @@ class Session:
 
     def _open_sinks(self, config: StreamConfig) -> list[Outlet]:
         return [Outlet(sink, self._hub.lossless) for sink in open_sinks(config, self._hub)]
+
+    def _use_sinks(self, outlets: list[Outlet]) -> None:
+        sinks = [outlet.sink for outlet in outlets]
+        self._outlets = outlets
+        self._hub.listeners = [sink.hear for sink in sinks if isinstance(sink, HearingSink)]
 
     def _close_sinks(self, outlets: list[Outlet]) -> None:
         """Raises: the error of the last that fails."""
@@ -145,7 +151,8 @@ class Session:
                 self._close_sinks(outlets)
             raise
         if outlets is not self._outlets:
-            old, self._outlets = self._outlets, outlets
+            old = self._outlets
+            self._use_sinks(outlets)
             with suppress(BrokenPipeError):
                 self._close_sinks(old)
         self._config, self._captioner = config, captioner

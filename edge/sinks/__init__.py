@@ -7,9 +7,10 @@ from typing import Any
 from edge.config import StreamConfig
 from edge.devices import devices_of
 from edge.hub import Hub
+from edge.sinks.keeper import Keeper
 from edge.sinks.outlet import Outlet
 from edge.sinks.output import Output
-from edge.sinks.sink import Sink
+from edge.sinks.sink import HearingSink, Sink
 from edge.sinks.terminal import Terminal, is_live
 
 
@@ -18,9 +19,14 @@ def open_sinks(config: StreamConfig, hub: Hub) -> list[Sink[Any]]:
 
     Raises: OutputError if one cannot be opened.
     """
+    sinks: list[Sink[Any]] = []
     if config.output is None and config.format == "text" and is_live():
-        return [Terminal(hub.status, labelled=len(devices_of(config.device)) > 1)]
-    return [Output(config, config.format, config.output)]
+        sinks.append(Terminal(hub.status, labelled=len(devices_of(config.device)) > 1))
+    else:
+        sinks.append(Output(config, config.format, config.output))
+    if config.keep_audio:
+        sinks.append(Keeper(config, hub.rate))
+    return sinks
 
 
-__all__ = ["Outlet", "Sink", "open_sinks"]
+__all__ = ["HearingSink", "Outlet", "Sink", "open_sinks"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
+from edge.features import Floats
 from edge.heard import Heard
 
 Piece = TypeVar("Piece")
@@ -34,3 +35,11 @@ class Sink(Protocol[Piece]):
 
     def close(self) -> None:
         """Give back what is open."""
+
+
+@runtime_checkable
+class HearingSink(Protocol):
+    """A sink that wants the audio too."""
+
+    def hear(self, device: str, start_s: float, samples: Floats) -> None:
+        """As `edge.hub.Listener`."""
