@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from edge.captioner import Captioner
 from edge.config import StreamConfig
@@ -107,5 +107,5 @@ class Ear:
     def _tell(self, caption: Caption | None, events: Iterable[Event]) -> None:
         began = None
         if not self.source.lossless:
-            began = datetime.now(timezone.utc) - timedelta(seconds=self.loop.now_s)
+            began = datetime.fromtimestamp(time.time() - self.loop.now_s, timezone.utc)
         self._put(self, Heard(self.device.label, caption, tuple(events), began))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.captioner import Captioner
+from edge.checked import checked
 from edge.config import StreamConfig
 from edge.features import Floats
 from edge.resample import Resampler
@@ -110,7 +111,7 @@ class Loop:
 
         When inference is late and the source does not wait, only the newest window is computed.
         """
-        for block in self._source.blocks():
+        for block in checked(self._source):
             self.lived_at = time.monotonic()
             if self._ended:
                 return

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 OF_MODEL = {"bundle", "backend", "threads", "beam"}
 # What windows are matters to sinks that wait for later ones.
 OF_SINK = {"format", "output", "keep_audio", "keep_folder", "window_s", "hop_s", "device", "bundle"}
+STEP_S = 2.0  # by which no clock is off that is only adjusted
 END_S = 0.4  # that sinks have to take what is left, when a signal ends the run
 
 
@@ -48,6 +49,7 @@ class Session:
         self._config, self._reread, self._signals = config, reread, signals
         self._notifier = Notifier()
         self._late_told = False
+        self._ahead_s = _ahead_s()
         with signals.held():  # what is cut short in an import does not always say why
             self._captioner = load_model(config)
         self._hub = Hub(config, self._captioner)
@@ -91,9 +93,22 @@ class Session:
             self._notifier.reloading()
             self._reload()
             self._notifier.ready()
+        self._watch_clock()
         if not self._late_told and self._hub.stats().skipped_windows:
             log.warning("the model is late: windows are skipped; a larger --hop-s helps")
             self._late_told = True
+
+    def _watch_clock(self) -> None:
+        """The clock on the wall may be set, and goes on while the machine sleeps."""
+        ahead_s = _ahead_s()
+        stepped_s = ahead_s - self._ahead_s
+        if abs(stepped_s) >= STEP_S:
+            self._ahead_s = ahead_s
+            log.warning(
+                "the clock was set by %+.0f s, or the machine slept; "
+                "'at' follows it, and seconds since the start go on",
+                stepped_s,
+            )
 
     def _open_sinks(self, config: StreamConfig) -> list[Outlet]:
         return [Outlet(sink, self._hub.lossless) for sink in open_sinks(config, self._hub)]
@@ -188,3 +203,8 @@ class Session:
 
 def _differ(name: str, one: StreamConfig, other: StreamConfig) -> bool:
     return bool(getattr(one, name) != getattr(other, name))
+
+
+def _ahead_s() -> float:
+    """By how much the clock on the wall is ahead of the one that is never set."""
+    return time.time() - time.monotonic()

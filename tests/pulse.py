@@ -25,6 +25,11 @@ SECOND_SINK, SECOND_SOURCE = "second-vspk", "second-vmic"
 # The sample rate of common USB microphones.
 RATE = 48_000
 
+# norewinds: blocks of 50 ms. By default, sound that is heard by nobody goes in
+# blocks of 2 s, and a recording starts with as long a silence. Floats pass on
+# what is no number, as some drivers do.
+_SINK_SETTINGS = f"rate={RATE} channels=2 norewinds=1 format=float32le"
+
 # Read in place of the machine's alsa.conf: real cards are then out of reach, so
 # a test cannot pass, or fail, by hearing the room.
 _ALSA_CONFIG = """\
@@ -154,11 +159,9 @@ class PulseServer:
             "-L",
             f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
             "-L",
-            # norewinds: blocks of 50 ms. By default, sound that is heard by nobody
-            # goes in blocks of 2 s, and a recording starts with as long a silence.
-            f"module-null-sink sink_name={SINK} rate={RATE} channels=2 norewinds=1",
+            f"module-null-sink sink_name={SINK} {_SINK_SETTINGS}",
             "-L",
-            f"module-null-sink sink_name={SECOND_SINK} rate={RATE} channels=2 norewinds=1",
+            f"module-null-sink sink_name={SECOND_SINK} {_SINK_SETTINGS}",
         ]
         if setpriv := shutil.which("setpriv"):
             # The kernel then ends the server even where the tests are killed.
@@ -229,6 +232,7 @@ class PulseServer:
                 "module-virtual-source",
                 f"source_name={source}",
                 f"master={SINK if source == SOURCE else SECOND_SINK}.monitor",
+                "format=float32le",
             )
 
     def unload_source(self, source: str = SOURCE) -> None:

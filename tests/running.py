@@ -61,11 +61,14 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    *arguments: str, stdin: int = subprocess.DEVNULL, env: dict[str, str] | None = None
+    *arguments: str,
+    stdin: int = subprocess.DEVNULL,
+    env: dict[str, str] | None = None,
+    python: tuple[str, ...] = (sys.executable, "-m", "edge"),
 ) -> Iterator[Running]:
     """`aac-stream` with `arguments`, from when it listens."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "edge", *arguments],
+        [*python, *arguments],
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
