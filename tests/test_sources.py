@@ -19,7 +19,8 @@ TONE = (0.3 * np.sin(np.arange(16_000) / 5.0)).astype(np.float32)
 
 
 def samples_of(source: FileSource | PcmSource) -> np.ndarray:
-    return np.concatenate([block.samples for block in source.blocks()])
+    blocks = [block.samples for block in source.blocks()]
+    return np.concatenate([samples for samples in blocks if len(samples)])  # empty: none for 0.5 s
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
