@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.pulse import PulseServer, missing_packages
+
+# No test looks at how long an example takes: the machine may be busy.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # PyTorch is imported within fixtures: tests of the device's code start without it.
 

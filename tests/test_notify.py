@@ -25,7 +25,7 @@ class Manager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(address)
         self._socket.settimeout(WAIT_S)
-        self.env = {"NOTIFY_SOCKET": address.replace("\0", "@"), "WATCHDOG_USEC": "1000000"}
+        self.env = {"NOTIFY_SOCKET": address.replace("\0", "@"), "WATCHDOG_USEC": "2000000"}
 
     def next(self, *wanted: str) -> tuple[float, dict[str, str]]:
         """When the next message came that has a key of `wanted`, and the message."""
@@ -67,11 +67,13 @@ def test_a_run_tells_its_manager_how_it_goes(manager: Manager, long: Path) -> No
         assert first == {"READY": "1"}
         run.told("listening to")
         before, beat = manager.next("WATCHDOG")
+        said = {beat["STATUS"]}
         for _ in range(4):
             at, beat = manager.next("WATCHDOG")
-            assert at - before < 1.0
+            assert at - before < 2.0
             before = at
-        assert beat["STATUS"] in {f"caption, {n} windows" for n in range(1, 30)}
+            said.add(beat["STATUS"])
+        assert said & {f"caption, {n} windows" for n in range(1, 60)}  # and then it gets quiet
         reload_began = time.monotonic_ns() // 1000
         run.hup()
         _, reloading = manager.next("RELOADING", "STOPPING")
