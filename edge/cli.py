@@ -53,6 +53,12 @@ def parser() -> argparse.ArgumentParser:
         "--quiet-db", type=float, metavar="DB", help="below this level it is quiet (-65)"
     )
     p.add_argument(
+        "--novelty-db",
+        type=float,
+        metavar="DB",
+        help="what stands out less from what has long gone on is background; 0: all is heard (6)",
+    )
+    p.add_argument(
         "--min-confidence", type=float, metavar="P", help="say nothing that is less sure (0.3)"
     )
     p.add_argument(

@@ -33,6 +33,7 @@ class StreamConfig:
     window_s: float = 5.0  # what one caption is about
     hop_s: float = 1.0  # from one caption to the next
     quiet_db: float = -65.0  # dB re full scale; a window whose loud parts are below is quiet
+    novelty_db: float = 6.0  # dB by which a sound stands out from what has long gone on; 0: all do
     min_confidence: float = 0.3  # captions below are not shown
     format: str = "text"
     output: str | None = None  # file that captions are appended to; standard output if none
@@ -56,6 +57,7 @@ class StreamConfig:
         _check_range("window_s", self.window_s, 1.0, 30.0)
         _check_range("hop_s", self.hop_s, 0.1, self.window_s)
         _check_range("quiet_db", self.quiet_db, -200.0, 0.0)
+        _check_range("novelty_db", self.novelty_db, 0.0, 100.0)
         _check_range("min_confidence", self.min_confidence, 0.0, 1.0)
         _check_range("keep_audio", self.keep_audio, 0.0, 600.0)
         _check_range("threads", self.threads, 1, 256)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edge.captioner import Captioner
 from edge.checked import checked
 from edge.config import StreamConfig
-from edge.features import Floats
+from edge.features import FeatureSpec, Floats, LogMelStream
+from edge.gate import SILENCE_DB, Gate
 from edge.resample import Resampler
 from edge.sources import Source
 from edge.windows import windows_of
-
-SILENCE_DB = -120.0  # what a level is said to be at least
 
 # Takes the time of the first sample in seconds, and mono samples at the model's rate.
 Tap = Callable[[float, Floats], None]
@@ -28,7 +27,7 @@ class Caption:
 
     start_s: float
     end_s: float
-    state: str  # "caption"; "quiet"; "listening" when the model is not sure enough to speak
+    state: str  # "caption"; "quiet" if nothing stands out; "listening" if the model is not sure
     text: str  # empty unless `state` is "caption"
     confidence: float  # 0 to 1
     level_db: float  # of the window's loud parts, re full scale
@@ -72,6 +71,7 @@ class Loop:
         self._source, self._start_s, self._tap = source, offset_s, tap
         self._next: tuple[StreamConfig, Captioner] | None = None  # from the next block on
         self._ended = False
+        self._gate = Gate(_plain(captioner.bundle.features))
         self._restart()
 
     @property
@@ -90,6 +90,7 @@ class Loop:
         """Begin anew after so much lost audio; not while `captions` runs."""
         self.stats.lost_s += seconds
         self.stats.audio_s += seconds
+        self._gate.skip(seconds)
         self._restart()
 
     def end(self) -> None:
@@ -104,6 +105,10 @@ class Loop:
         self._samples = 0  # since then, at the model's rate
         self._resampler = Resampler(self._source.rate, self._spec.sample_rate)
         self._windows = windows_of(self._spec)
+        plain = _plain(self._spec)
+        self._frames = None if plain == self._spec else LogMelStream(plain)  # of the gate alone
+        if self._gate.features != plain:
+            self._gate = Gate(plain)
         self._next_end = self._window  # hop at which the next window ends
 
     def captions(self) -> Iterator[Caption]:
@@ -148,7 +153,7 @@ class Loop:
         if self._tap is not None and len(resampled):
             self._tap(self._offset_s + self._samples / self._spec.sample_rate, resampled)
         self._samples += len(resampled)
-        self._windows.push(resampled)
+        self._hear(resampled)
         self.stats.busy_s += time.perf_counter() - began
         due = max(0, (self._windows.heard - self._next_end) // self._hop + 1)
         if due > 1 and not self._source.lossless:
@@ -159,7 +164,18 @@ class Loop:
             yield self._caption(self._next_end)
             self._next_end += self._hop
         # The window that was last heard stays: the source may end before the next is full.
-        self._windows.forget(self._next_end - self._hop - self._window)
+        before = self._next_end - self._hop - self._window
+        self._windows.forget(before)
+        self._gate.forget(before)
+
+    def _hear(self, samples: Floats) -> None:
+        """The windows and the gate have the same frames, where those depend on no window."""
+        heard = self._windows.heard
+        self._windows.push(samples)
+        if self._frames is None:
+            self._gate.push(self._windows.window(heard, self._windows.heard)[0])
+        else:
+            self._gate.push(self._frames.push(samples))
 
     def _finish(self) -> Iterator[Caption]:
         """The end of a source: what no window has covered yet, if it is worth a caption."""
@@ -177,7 +193,8 @@ class Loop:
         features, levels = self._windows.window(start, end)
         level = _loud(levels)
         state, text, confidence = "quiet", "", 1.0
-        if level >= self.config.quiet_db:
+        stands_out = self._gate.novelty_db(start, end) >= self.config.novelty_db
+        if level >= self.config.quiet_db and stands_out:
             heard = self.captioner.describe(features)
             confidence = heard.confidence
             if confidence < self.config.min_confidence:
@@ -197,6 +214,11 @@ class Loop:
 
     def _seconds(self, hops: int) -> float:
         return hops * self._spec.hop / self._spec.sample_rate
+
+
+def _plain(spec: FeatureSpec) -> FeatureSpec:
+    """`spec` with frames that are the same in every window."""
+    return replace(spec, centred=False, top_db=None)
 
 
 def _loud(level_db: Floats) -> float:

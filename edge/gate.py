@@ -1,0 +1,113 @@
+"""The gate: whether a window holds anything that stands out from what has long been there.
+
+In each band of frequency it knows the level that the last minute was hardly ever below: the floor.
+A fan, rain or hum that goes on is the floor; a bark is above it, and so is rain that begins, until
+it has gone on for so long that it is the floor. The floor is a quantile of recent levels, after
+Stahl, Fischer and Bippus, "Quantile based noise estimation for spectral subtraction and Wiener
+filtering" (ICASSP 2000). It needs no decision on what is noise, so it cannot lock up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.features import FeatureSpec, Floats
+
+SILENCE_DB = -120.0  # that levels are at least; what was not heard counts as silence
+
+
+@dataclass(frozen=True)
+class GateSpec:
+    """How a floor is known; `aac-bench gate` measures what follows from it."""
+
+    slice_s: float = 0.1  # whose mean power is one level
+    horizon_s: float = 50.0  # of levels that are remembered
+    quantile: float = 0.1  # share of them that lies below the floor
+    bands: int = 16  # of neighbouring mel bands
+    heard_s: float = 0.2  # for which a sound must stand out, to be heard
+    every_s: float = 1.0  # from one look for the floor to the next
+
+
+class Gate:
+    """How far the windows of one stream stand out; each frame is given once, in order.
+
+    A floor is causal, and taken at fixed times: how the frames are portioned changes nothing.
+    """
+
+    def __init__(self, features: FeatureSpec, spec: GateSpec | None = None) -> None:
+        """`features` says how the frames are normalised."""
+        self.features, self.spec = features, spec or GateSpec()
+        seconds = features.hop / features.sample_rate
+        self._slice = max(1, round(self.spec.slice_s / seconds))  # frames
+        self._slice_s = self._slice * seconds
+        self._every = max(1, round(self.spec.every_s / self._slice_s))  # slices
+        looks = max(2, round(self.spec.horizon_s / self._slice_s / self._every))
+        groups = np.array_split(np.arange(features.n_mels), min(self.spec.bands, features.n_mels))
+        self._bands = np.zeros((features.n_mels, len(groups)), np.float32)
+        for band, mels in enumerate(groups):
+            self._bands[mels, band] = 1.0
+        # As nothing is known of what was before, it was silent: all that sounds is new at first.
+        self._levels: Floats = np.full((len(groups), looks * self._every), SILENCE_DB, np.float32)
+        self._floor: Floats = self._levels[:, 0].copy()
+        self._restart()
+
+    def _restart(self) -> None:
+        self._frames: Floats = np.zeros((0, self.features.n_mels), np.float32)  # of no slice yet
+        self._novelty: Floats = np.zeros(0, np.float32)  # of each slice that is kept, in dB
+        self._first = 0  # number of the first of them
+        self._at = 0  # where the next level goes
+
+    def push(self, frames: Floats) -> None:
+        """The next frames, (frames, mels), none of which depends on others."""
+        frames = np.concatenate([self._frames, frames])
+        whole = len(frames) // self._slice * self._slice
+        self._frames = frames[whole:]
+        levels = self._levels_of(frames[:whole])
+        while len(levels):
+            now = levels[: self._every - self._at % self._every]
+            levels = levels[len(now) :]
+            self._novelty = np.append(self._novelty, (now - self._floor).max(axis=1))
+            self._levels[:, self._at : self._at + len(now)] = now.T
+            self._at = (self._at + len(now)) % self._levels.shape[1]
+            if self._at % self._every == 0:
+                place = int(self.spec.quantile * self._levels.shape[1])
+                self._floor = np.partition(self._levels, place, axis=1)[:, place]
+
+    def novelty_db(self, start: int, end: int) -> float:
+        """By how much the window from frame `start` to `end` stands out from the floor, at least 0.
+
+        In the band where it does so most, at the time; for `heard_s` of the window.
+        """
+        novelty = self._novelty[
+            start // self._slice - self._first : end // self._slice - self._first
+        ]
+        if not len(novelty):  # too short to be judged
+            return -SILENCE_DB
+        place = min(len(novelty), max(1, round(self.spec.heard_s / self._slice_s)))
+        return max(0.0, float(np.partition(novelty, -place)[-place]))
+
+    def forget(self, before: int) -> None:
+        """No window will start before the frame `before`."""
+        first = max(self._first, before // self._slice)
+        self._novelty = self._novelty[first - self._first :]
+        self._first = first
+
+    def skip(self, seconds: float) -> None:
+        """Frames are counted anew, after so much that was not heard.
+
+        The floor stays where that is short: a gap of a second does not make a fan new.
+        """
+        known = np.roll(self._levels, -self._at, axis=1)  # the oldest first
+        lost = min(known.shape[1], round(seconds / self._slice_s))
+        self._levels = np.pad(known[:, lost:], ((0, 0), (0, lost)), constant_values=SILENCE_DB)
+        self._restart()
+
+    def _levels_of(self, frames: Floats) -> Floats:
+        """Levels in dB re full scale, as of `level_db`; shape = (slices, bands)."""
+        spec = self.features
+        power = 10.0 ** ((frames * spec.std + spec.mean) / 10.0)
+        power = power.reshape(-1, self._slice, spec.n_mels).mean(axis=1) @ self._bands
+        least = 10.0 ** (SILENCE_DB / 10.0)
+        return 10.0 * np.log10(np.maximum(power / (3.0 / 16.0 * spec.window**2), least))
