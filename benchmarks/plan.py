@@ -22,6 +22,7 @@ TRACKS = {
     "hop_s": (0.5, 1.0, 2.0),
     "window_s": (3.0, 5.0),
 }
+ENCODED_S = (5.12, 3.52, 2.88, 2.24, 1.92)  # of windows of 5.12 s; the first is all
 KEPT_UP = 0.01  # of the windows; if fewer are skipped, a box keeps up
 
 
@@ -79,6 +80,13 @@ def scenarios(rounds: int, scenes: int) -> list[Scenario]:
             "scaling", "other windows, beams, threads", _scaled(), _on_device, few, paced=True
         ),
         Scenario("track", "events on scenes with known times", _tracks(), _ships, 1),
+        Scenario(
+            "sharing",
+            "encoder work shared between windows",
+            [{"encoded_s": encoded} for encoded in ENCODED_S],
+            _ships,
+            1,
+        ),
         Scenario("live", "in real time", [{"hop_s": hop} for hop in HOPS_S], _on_device, 1),
         Scenario(
             "microphones", "several at once", microphones, _on_device, 1, until="skipped_share"

@@ -19,6 +19,7 @@ KEYS = {
     "workers": ("{} worker", "{} workers", "workers"),
     "scenes": ("{} scene", "{} scenes", "scenes"),
     "evidence_s": ("evidence of {} s", "evidence of {} s", "evidence, s"),
+    "encoded_s": ("{} s of it encoded anew", "{} s encoded anew", "encoded anew, s"),
     "microphones": ("{} microphone", "{} microphones", "microphones"),
 }
 

@@ -72,6 +72,12 @@ CHAPTERS = (
         tables.track,
     ),
     Chapter(
+        "Work shared between windows",
+        "What the loop does not do, for captions do not hold: windows of 5.12 s, of which only "
+        "the newest part is encoded; the rest is kept from the windows before.",
+        tables.sharing,
+    ),
+    Chapter(
         "Several microphones",
         "A system keeps up with as many as it skips less than 1 % of the windows of, if it also "
         "does with every smaller number that was measured.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.metrics import METRICS, QUALITY, shown
 from benchmarks.ratios import ratio_of_rounds
 from benchmarks.report.reading import (
@@ -137,15 +139,24 @@ def live(result: Result) -> list[Table]:
 
 def track(result: Result) -> list[Table]:
     """The events of the caption track; a table for each system, a row for each setting."""
+    return _by_setting(result, "track", TRACK)
+
+
+def sharing(result: Result) -> list[Table]:
+    """The same, where windows share the encoder's work."""
+    return _by_setting(result, "sharing", ("encoder_ms", *TRACK))
+
+
+def _by_setting(result: Result, scenario: str, metrics: Sequence[str]) -> list[Table]:
     tables = []
     for name in systems([result]):
         rows = []
-        for setting in settings(result, "track", *TRACK):
-            found = {m: cells(result, "track", m, setting).get(name, ABSENT) for m in TRACK}
+        for setting in settings(result, scenario, *metrics):
+            found = {m: cells(result, scenario, m, setting).get(name, ABSENT) for m in metrics}
             if set(found.values()) != {ABSENT}:
                 rows.append([title_of(in_words(setting)), *found.values()])
         if rows:
-            header = ["setting", *(METRICS[metric].title for metric in TRACK)]
+            header = ["setting", *(METRICS[metric].title for metric in metrics)]
             tables.append(Table(label(result, name), "", header, rows))
     return tables
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
+from benchmarks.options import Options
 from benchmarks.scenarios.live import Sound, known_sounds
 from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
@@ -39,15 +40,19 @@ def begin(job: Job) -> Callable[[], Samples]:
     """Setting: window_s, hop_s, evidence_s. Scenes of the corpus, or else the recording."""
     captioner, _ = load_captioner(job.system, threads=1)
     rate = captioner.bundle.features.sample_rate
-    if job.options.corpus:
-        scenes = _simulated(Path(job.options.corpus), job.options.scenes, rate)
-    else:
-        recording = Path(job.options.recording)
-        scenes = [Scene(read_clip(recording, rate), known_sounds(recording))]
+    scenes = scenes_of(job.options, rate)
     setting = job.setting
     config = StreamConfig(window_s=setting["window_s"], hop_s=setting["hop_s"])
     spec = TrackSpec(evidence_s=setting["evidence_s"])
-    return lambda: _measured(captioner, scenes, config, spec)
+    return lambda: measured(captioner, scenes, config, spec)
+
+
+def scenes_of(options: Options, rate: int) -> list[Scene]:
+    """Scenes of the corpus, or else the recording."""
+    if options.corpus:
+        return _simulated(Path(options.corpus), options.scenes, rate)
+    recording = Path(options.recording)
+    return [Scene(read_clip(recording, rate), known_sounds(recording))]
 
 
 def _simulated(corpus: Path, count: int, rate: int) -> list[Scene]:
@@ -79,9 +84,10 @@ def _quiet(rng: np.random.Generator, seconds: float, rate: int) -> Floats:
     return np.float32(10.0 ** (QUIET_DB / 20.0)) * noise
 
 
-def _measured(
+def measured(
     captioner: Captioner, scenes: Sequence[Scene], config: StreamConfig, spec: TrackSpec
 ) -> Samples:
+    """How what the loop and the track say of `scenes` compares with what sounds there."""
     rate, reader = captioner.bundle.features.sample_rate, Reader(load_wordings())
     found: Samples = {"sound_to_event_s": [], "start_error_s": [], "end_error_s": []}
     sounds = named = events = true = lines = changes = 0
