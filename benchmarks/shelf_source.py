@@ -62,6 +62,7 @@ class _Feed:
 
     device: Device
     ring: RingBuffer
+    block: Floats  # the largest that it gives; shape = (frames, channels)
     overrun: int  # frames that its ring is to lose, at once
     wrote: _Side = field(default_factory=_Side)
     overran: int = 0
@@ -155,7 +156,9 @@ class ShelfSource:
         overrun = 0
         if self._rng.random() < OVERRUN and device.frames > (RING_S + 2.0) * device.rate:
             overrun = round(self._rng.uniform(*OVERRUN_S) * device.rate)
-        return _Feed(device, ring, overrun)
+        # Here, not in the thread: what a thread frees, glibc keeps by the MB, as if it were in use.
+        block = np.zeros((int(RING_S * device.rate) + overrun, device.channels), np.float32)
+        return _Feed(device, ring, block, overrun)
 
     def _settle(self, feed: _Feed, read: _Side, overran: int) -> None:
         """Add what became of one device to the count."""
@@ -180,9 +183,7 @@ class ShelfSource:
         device = feed.device
         capacity = int(RING_S * device.rate)
         rng = np.random.default_rng([self._seed, 4, device.number])
-        # The overrun is one write of more than the ring holds, into an empty ring: then what is
-        # lost is known.
-        block = np.zeros((capacity + feed.overrun, device.channels), np.float32)
+        block = feed.block
         at, size, left = 0, _size(rng, capacity), device.frames
         for piece in self._shelf.audio(device):
             while len(piece):
@@ -196,6 +197,8 @@ class ShelfSource:
                     return
                 at, size = 0, _size(rng, capacity)
                 if feed.overrun and not feed.overran and left > len(block):
+                    # One write of more than the ring holds, once it is empty: so it is known
+                    # what is lost.
                     size = len(block)
 
     def _give(self, feed: _Feed, block: Floats, capacity: int) -> None:

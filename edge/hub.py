@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import queue
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
 from functools import partial
@@ -46,7 +47,8 @@ class Hub:
         self.lost = 0  # captions that nobody came for in time
         self.listeners: list[Listener] = []
         self._config, self._captioner = config, captioner
-        self._queue: queue.Queue[tuple[Ear, Heard | None]] = queue.Queue()
+        self._heard: deque[tuple[Ear, Heard | None]] = deque()
+        self._news = threading.Condition()
         self._closed = False
         self._ears: list[Ear] = []
         self._all: list[Ear] = []  # those that have ended too, for what they count
@@ -73,23 +75,38 @@ class Hub:
         now = time.monotonic()
         return all(now - ear.loop.lived_at < STUCK_S for ear in self._ears)
 
-    def heard(self) -> Iterator[Heard | None]:
-        """What is heard, until every device has ended; None at times, to give the caller a turn.
+    @property
+    def listening(self) -> bool:
+        """Whether a device has not ended, or something is left to be taken."""
+        return bool(self._ears)
+
+    def wait(self, seconds: float = BEAT_S) -> bool:
+        """Wait until there is something to take, so long at most; whether there is."""
+        with self._news:
+            return self._news.wait_for(lambda: len(self._heard) > 0, seconds)
+
+    def take(self) -> Heard | None:
+        """What was heard next; None if that is not known, or a device has ended.
 
         A device that ends by an error is told on a line, and the others go on.
 
         Raises: the error of the device that ends last, if any; AudioError or DeviceError.
         """
-        while self._ears:
-            try:
-                ear, heard = self._queue.get(timeout=BEAT_S)
-            except queue.Empty:
-                yield None
-                continue
-            if heard is not None:
-                yield heard
-            elif ear in self._ears:
-                self._over(ear)
+        if not self._heard:
+            return None
+        ear, heard = self._heard.popleft()
+        if heard is None and ear in self._ears:
+            self._over(ear)
+        return heard
+
+    def heard(self) -> Iterator[Heard | None]:
+        """What is heard, until every device has ended; None at times, to give the caller a turn.
+
+        Raises: as `take`.
+        """
+        while self.listening:
+            self.wait()
+            yield self.take()
 
     def _over(self, ear: Ear) -> None:
         self._ears.remove(ear)
@@ -109,7 +126,8 @@ class Hub:
         wanted = devices_of(config.device)
         again = any(getattr(config, key) != getattr(self._config, key) for key in OF_SOURCE)
         gone = [ear for ear in self._ears if again or ear.device not in wanted]
-        kept = [ear.device for ear in self._ears if ear not in gone]
+        ended = set(devices_of(self._config.device)) - {ear.device for ear in self._ears}
+        kept = ended | {ear.device for ear in self._ears if ear not in gone}
         new = [device for device in wanted if device not in kept]
         for ear in gone:  # first, for a device may let in only one
             self._ears.remove(ear)
@@ -150,12 +168,14 @@ class Hub:
     def _put(self, ear: Ear, heard: Heard | None) -> None:
         """Called by the ears, in their threads."""
         if heard is not None:
-            while ear.source.lossless and self._queue.qsize() >= WAITING and not self._closed:
+            while ear.source.lossless and len(self._heard) >= WAITING and not self._closed:
                 time.sleep(0.005)
-            if self._queue.qsize() >= KEPT:
+            if len(self._heard) >= KEPT:
                 self.lost += 1
                 return
-        self._queue.put((ear, heard))
+        with self._news:
+            self._heard.append((ear, heard))
+            self._news.notify_all()
 
     def _hear(self, device: str, start_s: float, samples: Floats) -> None:
         """Called by the ears, in their threads."""
@@ -185,8 +205,6 @@ class Hub:
         for ear in self._ears:
             ear.stop(max(0.0, until - time.monotonic()))
         self._ears = []
-        rest = []
-        while not self._queue.empty():
-            _, heard = self._queue.get()
-            rest += [heard] if heard is not None else []
+        rest = [heard for _, heard in self._heard if heard is not None]
+        self._heard.clear()
         return rest

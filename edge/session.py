@@ -65,13 +65,18 @@ class Session:
 
     def run(self) -> int:
         """Caption until the devices end or a signal ends the run; returns the exit code."""
-        self._hub.start()
-        self._notifier.ready()
         try:
             try:
-                for heard in self._hub.heard():
-                    if heard is not None:
-                        self._push(heard)
+                self._hub.start()
+                self._notifier.ready()
+                while self._hub.listening:
+                    self._hub.wait()
+                    for outlet in self._outlets:
+                        outlet.wait()
+                    with self._signals.held():  # what is taken must not get lost
+                        heard = self._hub.take()
+                        if heard is not None:
+                            self._push(heard)
                     self._between()
             except KeyboardInterrupt:
                 pass

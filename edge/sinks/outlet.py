@@ -23,7 +23,7 @@ LONGEST_WAIT_S = 30.0
 class Outlet:
     """Hands what is pushed to `sink`, in order.
 
-    If that fails, it is said once, and tried again; or, if sources wait for it, `push` raises.
+    If that fails, it is said once, and tried again; or, if sources wait for it, `wait` raises.
     """
 
     def __init__(self, sink: Sink[Any], sources_wait: bool) -> None:
@@ -39,17 +39,20 @@ class Outlet:
         self._thread = threading.Thread(target=self._run, name=sink.name, daemon=True)
         self._thread.start()
 
-    def push(self, heard: Heard) -> None:
-        """Hand it over; returns at once, unless sources wait for it.
+    def wait(self) -> None:
+        """Wait for room, if sources wait for the sink; else it never has none.
 
-        Raises: OutputError if sources wait for a sink that failed, BrokenPipeError if nobody reads
-        any more.
+        Raises: OutputError if such a sink failed, BrokenPipeError if nobody reads any more.
         """
         with self._news:
             while self._sources_wait and len(self._heard) >= WAITING and self._error is None:
                 self._news.wait(0.5)
             if self._error is not None:
                 raise self._error
+
+    def push(self, heard: Heard) -> None:
+        """Hand it over; returns at once."""
+        with self._news:
             if len(self._heard) >= KEPT:
                 self._heard.popleft()
                 self._lost += 1
