@@ -75,6 +75,12 @@ def parser() -> argparse.ArgumentParser:
         help="and to this one, as srt:party.srt; given again, to several at once",
     )
     p.add_argument(
+        "--mqtt", metavar="URL", help="send events to a broker, as mqtt://user@host:1883/prefix"
+    )
+    p.add_argument(
+        "--mqtt-password-file", metavar="FILE", help="its first line is the password there"
+    )
+    p.add_argument(
         "--keep-audio",
         type=float,
         metavar="S",

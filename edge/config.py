@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from edge.backends import RUNTIMES
+from edge.broker import broker_of
 from edge.devices import devices_of
 from edge.errors import ConfigError
 from edge.fill import check_type
@@ -37,6 +38,8 @@ class StreamConfig:
     format: str = "text"
     output: str | None = None  # file that captions are appended to; standard output if none
     also: list[str] = field(default_factory=list)  # more files, as "srt:party.srt"
+    mqtt: str | None = None  # URL of a broker that events are sent to
+    mqtt_password_file: str | None = None  # its first line is what the broker asks for
     keep_audio: float = 0.0  # seconds around each event that are kept as audio; 0 keeps none
     keep_folder: str = "kept"  # where
     bundle: str | None = None  # folder of another model
@@ -68,6 +71,7 @@ class StreamConfig:
         for target in targets_of(self.format, self.output, self.also):
             if target.format in SUBTITLES and len(devices_of(self.device)) > 1:
                 raise ConfigError(f"{target.setting} is of one device, and there are several")
+        _check_mqtt(self.mqtt, self.mqtt_password_file)
         _check_choice("backend", self.backend, BACKENDS)
         _check_choice("log_level", self.log_level, LOG_LEVELS)
 
@@ -81,6 +85,11 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
+
+
+def _check_mqtt(url: str | None, password_file: str | None) -> None:
+    if url is not None and broker_of(url).user is None and password_file is not None:
+        raise ConfigError("mqtt: a password needs a user, as mqtt://user@host")
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge.captioner import Captioner, load_captioner
 from edge.config import StreamConfig
+from edge.devices import without_secrets
 from edge.errors import AacStreamError, OutputError
 from edge.heard import Heard
 from edge.hub import Hub
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 OF_MODEL = {"bundle", "backend", "threads", "beam"}
 # What windows are matters to sinks that wait for later ones.
 OF_SINK = {
-    *("format", "output", "also", "keep_audio", "keep_folder"),
+    *("format", "output", "also", "mqtt", "mqtt_password_file", "keep_audio", "keep_folder"),
     *("window_s", "hop_s", "device", "bundle"),
 }
 STEP_S = 2.0  # by which no clock is off that is only adjusted
@@ -49,7 +50,7 @@ class Session:
     def __init__(
         self, config: StreamConfig, reread: Callable[[], StreamConfig], signals: Signals
     ) -> None:
-        log.debug("%s", config)
+        log.debug("%s", without_secrets(str(config)))
         self._config, self._reread, self._signals = config, reread, signals
         self._notifier = Notifier()
         self._late_told = False

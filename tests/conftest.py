@@ -46,6 +46,25 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def crying(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A baby cries for 3 s of every 5 s, for 10 minutes: an event that begins, and ends, each time.
+
+    With windows of 1 s, four a second.
+    """
+    import numpy as np
+    import soundfile
+
+    from tests.helpers import SAMPLE
+
+    path = tmp_path_factory.mktemp("crying") / "crying.flac"
+    rate = soundfile.info(SAMPLE).samplerate
+    samples, _ = soundfile.read(SAMPLE, start=53 * rate, stop=56 * rate, dtype="float32")
+    part = np.concatenate([samples[::2], np.zeros(rate, np.float32)])
+    soundfile.write(path, np.tile(part, 120), rate // 2)
+    return path
+
+
+@pytest.fixture(scope="session")
 def one_thread() -> Iterator[None]:
     """PyTorch on one core: what is small is no faster on two, and others use the machine."""
     import torch

@@ -38,6 +38,10 @@ def _open(config: StreamConfig, hub: Hub, sinks: list[Sink[Any]]) -> None:
         sinks.append(Output(config, main.format, main.path))
     for other in others:
         sinks.append(Output(config, other.format, other.path))
+    if config.mqtt is not None:
+        from edge.sinks.mqtt import Mqtt  # who has no broker need not load what it takes
+
+        sinks.append(Mqtt(config))
     if config.keep_audio:
         sinks.append(Keeper(config, hub.rate))
 

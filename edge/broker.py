@@ -1,0 +1,73 @@
+"""What the setting `mqtt` names: a broker, who to be there, and where topics begin."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from edge.errors import ConfigError
+
+PORTS = {"mqtt": 1883, "mqtts": 8883}
+PREFIX = "aac-stream"
+PASSWORD = "AAC_STREAM_MQTT_PASSWORD"
+
+
+@dataclass(frozen=True)
+class Broker:
+    """An MQTT broker; `password_of` knows what is not in here."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str | None
+    prefix: str  # of topics
+
+    @property
+    def name(self) -> str:
+        """For messages; without the user."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+
+def broker_of(url: str) -> Broker:
+    """The broker at `url`, as mqtt://user@host:1883/prefix; only the host must be there.
+
+    Raises: ConfigError, which never shows a password.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.password is not None:
+        raise ConfigError(
+            "mqtt: the URL holds a password, which others can see; put it into a file that "
+            f"mqtt_password_file names, or into the environment variable {PASSWORD}"
+        )
+    prefix = parts.path.strip("/") or PREFIX
+    shown = re.sub(r"//.*@", "//", url)
+    if parts.scheme not in PORTS or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(f"mqtt: {shown!r} is not a broker, as mqtt://user@host:1883/prefix")
+    if any(c in prefix for c in "+#\0 ") or prefix.startswith("$"):
+        raise ConfigError(f"mqtt: {prefix!r} cannot begin a topic; leave out + # $ and spaces")
+    user = unquote(parts.username) if parts.username else None
+    return Broker(
+        parts.hostname, port or PORTS[parts.scheme], parts.scheme == "mqtts", user, prefix
+    )
+
+
+def password_of(file: str | None) -> str | None:
+    """The first line of `file`, or what the environment says; None if neither is there.
+
+    Raises: ConfigError if the file cannot be read.
+    """
+    if file is None:
+        return os.environ.get(PASSWORD)
+    try:
+        return Path(file).expanduser().read_text(encoding="utf-8").split("\n")[0].rstrip("\r")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(f"mqtt_password_file: {file}: cannot be read ({reason})") from None
