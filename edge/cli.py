@@ -81,6 +81,14 @@ def parser() -> argparse.ArgumentParser:
         "--mqtt-password-file", metavar="FILE", help="its first line is the password there"
     )
     p.add_argument(
+        "--command",
+        metavar="COMMAND",
+        help="run this as an event begins; AAC_TEXT and others in its environment tell which",
+    )
+    p.add_argument(
+        "--command-every-s", type=float, metavar="S", help="at most once in so many seconds (10)"
+    )
+    p.add_argument(
         "--keep-audio",
         type=float,
         metavar="S",

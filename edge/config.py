@@ -16,6 +16,7 @@ from edge.devices import devices_of
 from edge.errors import ConfigError
 from edge.fill import check_type
 from edge.outputs import SUBTITLES, targets_of
+from edge.words import words_of
 
 BACKENDS = tuple(RUNTIMES)
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -40,6 +41,8 @@ class StreamConfig:
     also: list[str] = field(default_factory=list)  # more files, as "srt:party.srt"
     mqtt: str | None = None  # URL of a broker that events are sent to
     mqtt_password_file: str | None = None  # its first line is what the broker asks for
+    command: str | list[str] | None = None  # that is run as an event begins, by no shell
+    command_every_s: float = 10.0  # at most once in so many seconds, for each device
     keep_audio: float = 0.0  # seconds around each event that are kept as audio; 0 keeps none
     keep_folder: str = "kept"  # where
     bundle: str | None = None  # folder of another model
@@ -72,6 +75,9 @@ class StreamConfig:
             if target.format in SUBTITLES and len(devices_of(self.device)) > 1:
                 raise ConfigError(f"{target.setting} is of one device, and there are several")
         _check_mqtt(self.mqtt, self.mqtt_password_file)
+        if self.command is not None:
+            words_of(self.command)
+        _check_range("command_every_s", self.command_every_s, 0.0, 86_400.0)
         _check_choice("backend", self.backend, BACKENDS)
         _check_choice("log_level", self.log_level, LOG_LEVELS)
 

@@ -1,4 +1,4 @@
-"""Which events go on now: what has just begun, and what is not over yet."""
+"""Which events go on now."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ class Ongoing:
         self._open: dict[str, dict[int, Event]] = {}
 
     def push(self, heard: Heard) -> list[Event]:
-        """Take in what was heard; returns the events that begin with it, not those reworded."""
+        """Take in what was heard; returns `of` its device then."""
         open_now = self._open.setdefault(heard.device, {})
-        new = [event for event in heard.events if event.open and event.number not in open_now]
         for event in heard.events:
             if event.open:
                 open_now[event.number] = event
             else:
                 open_now.pop(event.number, None)
-        return new
+        return self.of(heard.device)
 
     def of(self, device: str) -> list[Event]:
         """The events of `device` that go on, in the order in which they began."""

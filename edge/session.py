@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 OF_MODEL = {"bundle", "backend", "threads", "beam"}
 # What windows are matters to sinks that wait for later ones.
 OF_SINK = {
-    *("format", "output", "also", "mqtt", "mqtt_password_file", "keep_audio", "keep_folder"),
+    *("format", "output", "also", "mqtt", "mqtt_password_file"),
+    *("command", "command_every_s", "keep_audio", "keep_folder"),
     *("window_s", "hop_s", "device", "bundle"),
 }
 STEP_S = 2.0  # by which no clock is off that is only adjusted

@@ -215,6 +215,13 @@ def test_bad_input_is_one_line_and_leaves_no_output(tmp_path: Path) -> None:
         assert not out.exists()
 
 
+def test_no_password_is_told_at_any_level() -> None:
+    camera = "rtsp://me:secret@camera/1"
+    done = aac_stream("--device", camera, "--bundle", "/nowhere", "--log-level", "debug")
+    assert "rtsp://camera/1" in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_an_unwritable_output_is_told_before_listening(tmp_path: Path) -> None:
     done = aac_stream("--device", str(SAMPLE), "--output", str(tmp_path / "no" / "out.txt"))
     assert "out.txt: cannot be written" in the_one_line(done)

@@ -16,7 +16,6 @@ import pytest
 from edge.broker import PASSWORD, Broker, broker_of, password_of
 from edge.config import StreamConfig
 from edge.errors import ConfigError
-from edge.ongoing import Ongoing
 from edge.sinks.homeassistant import discovery, slug, topics_of
 from tests import mosquitto
 from tests.helpers import ROOT, SAMPLE, aac_stream, the_one_line, times
@@ -296,23 +295,3 @@ def end_well(run: Running) -> None:
 
 def _lines(path: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
-
-
-def test_only_what_begins_is_new() -> None:
-    from edge.heard import Heard
-    from edge.track import Event
-
-    def heard(*events: Event) -> Heard:
-        return Heard("mic", None, events)
-
-    ongoing = Ongoing()
-    dog = Event(1, 0.0, 2.0, "a dog barks", 0.5, True)
-    better = Event(1, 0.0, 3.0, "a dog howls", 0.6, True)
-    rain = Event(2, 1.0, 3.0, "rain falls", 0.6, True)
-    assert ongoing.push(heard(dog)) == [dog]
-    assert ongoing.push(heard(better, rain)) == [rain]
-    assert ongoing.of("mic") == [better, rain]
-    assert ongoing.push(heard(Event(1, 0.0, 3.0, "a dog howls", 0.6, False))) == []
-    assert ongoing.of("mic") == [rain]
-    assert ongoing.push(heard(dog)) == [dog]  # numbers begin anew with other settings
-    assert ongoing.of("garden") == []

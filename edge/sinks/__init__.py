@@ -8,6 +8,7 @@ from edge.config import StreamConfig
 from edge.devices import devices_of
 from edge.hub import Hub
 from edge.outputs import targets_of
+from edge.sinks.command import Command
 from edge.sinks.keeper import Keeper
 from edge.sinks.outlet import Outlet
 from edge.sinks.output import Output
@@ -42,6 +43,8 @@ def _open(config: StreamConfig, hub: Hub, sinks: list[Sink[Any]]) -> None:
         from edge.sinks.mqtt import Mqtt  # who has no broker need not load what it takes
 
         sinks.append(Mqtt(config))
+    if config.command is not None:
+        sinks.append(Command(config))
     if config.keep_audio:
         sinks.append(Keeper(config, hub.rate))
 
