@@ -68,6 +68,15 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--output", metavar="FILE", help="append captions to a file")
     p.add_argument(
+        "--command",
+        metavar="COMMAND",
+        help="run it as a sound begins, with AAC_TEXT, AAC_DEVICE, AAC_CONFIDENCE, AAC_AT and more "
+        "in its environment",
+    )
+    p.add_argument(
+        "--command-every-s", type=float, metavar="S", help="not again for the same sound (10)"
+    )
+    p.add_argument(
         "--keep-audio",
         type=float,
         metavar="S",

@@ -37,6 +37,8 @@ class StreamConfig:
     min_confidence: float = 0.3  # captions below are not shown
     format: str = "text"
     output: str | None = None  # file that captions are appended to; standard output if none
+    command: str | list[str] | None = None  # that is run as an event opens
+    command_every_s: float = 10.0  # for which it is not run again for the same sound
     keep_audio: float = 0.0  # seconds around each event that are kept as audio; 0 keeps none
     keep_folder: str = "kept"  # where
     bundle: str | None = None  # folder of another model
@@ -59,6 +61,7 @@ class StreamConfig:
         _check_range("quiet_db", self.quiet_db, -200.0, 0.0)
         _check_range("novelty_db", self.novelty_db, 0.0, 100.0)
         _check_range("min_confidence", self.min_confidence, 0.0, 1.0)
+        _check_range("command_every_s", self.command_every_s, 0.0, 86_400.0)
         _check_range("keep_audio", self.keep_audio, 0.0, 600.0)
         _check_range("threads", self.threads, 1, 256)
         if self.channel is not None:

@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 # The settings for which a reload loads the model again, or opens the sinks again.
 OF_MODEL = {"bundle", "backend", "threads", "beam"}
 # What windows are matters to sinks that wait for later ones.
-OF_SINK = {"format", "output", "keep_audio", "keep_folder", "window_s", "hop_s", "device", "bundle"}
+OF_SINK = {
+    *("format", "output", "command", "command_every_s", "keep_audio", "keep_folder"),
+    *("window_s", "hop_s", "device", "bundle"),
+}
 STEP_S = 2.0  # by which no clock is off that is only adjusted
 END_S = 0.4  # that sinks have to take what is left, when a signal ends the run
 

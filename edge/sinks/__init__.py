@@ -7,6 +7,7 @@ from typing import Any
 from edge.config import StreamConfig
 from edge.devices import devices_of
 from edge.hub import Hub
+from edge.sinks.command import Command
 from edge.sinks.keeper import Keeper
 from edge.sinks.outlet import Outlet
 from edge.sinks.output import Output
@@ -24,6 +25,8 @@ def open_sinks(config: StreamConfig, hub: Hub) -> list[Sink[Any]]:
         sinks.append(Terminal(hub.status, labelled=len(devices_of(config.device)) > 1))
     else:
         sinks.append(Output(config, config.format, config.output))
+    if config.command:
+        sinks.append(Command(config))
     if config.keep_audio:
         sinks.append(Keeper(config, hub.rate))
     return sinks

@@ -84,7 +84,8 @@ class Outlet:
             self.sink.close()
         if self._error is not None:
             raise self._error
-        left = self._lost + len(self._heard) + (self._piece is not None)
+        failing = self._failing_since is not None  # else the piece is just being put
+        left = self._lost + len(self._heard) + failing
         if left:
             raise OutputError(f"{self.sink.name}: {left} captions could not be written")
 
