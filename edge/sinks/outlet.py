@@ -74,7 +74,7 @@ class Outlet:
     def close(self, timeout: float | None) -> None:
         """Write what is left, as far as that goes within `timeout` seconds, if any.
 
-        Raises: OutputError if something is left, BrokenPipeError if nobody reads any more.
+        Raises: OutputError if the sink fails, BrokenPipeError if nobody reads any more.
         """
         with self._news:
             self._ending = True
@@ -84,10 +84,11 @@ class Outlet:
             self.sink.close()
         if self._error is not None:
             raise self._error
-        failing = self._failing_since is not None  # else the piece is just being put
-        left = self._lost + len(self._heard) + failing
+        left = self._lost + len(self._heard)
+        if self._failing_since is not None or self._lost:
+            raise OutputError(f"{self.sink.name}: {left + 1} captions could not be written")
         if left:
-            raise OutputError(f"{self.sink.name}: {left} captions could not be written")
+            log.warning("%s: is busy; %d captions did not reach it", self.sink.name, left)
 
     def _run(self) -> None:
         try:
