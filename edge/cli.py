@@ -11,10 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edge.config import BACKENDS, FORMATS, LOG_LEVELS, StreamConfig, build_config
+from edge.config import BACKENDS, LOG_LEVELS, StreamConfig, build_config
 from edge.errors import AacStreamError
 from edge.inputs import list_inputs
 from edge.log import log_to_stderr, set_level
+from edge.outputs import FORMATS
 from edge.session import Session
 from edge.signals import Signals
 
@@ -67,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
         help="lines of text, JSON lines of windows (jsonl) or of events, or subtitles (text)",
     )
     p.add_argument("--output", metavar="FILE", help="append captions to a file")
+    p.add_argument(
+        "--also",
+        metavar="FORMAT:FILE",
+        action="append",
+        help="and to this one, as srt:party.srt; given again, to several at once",
+    )
     p.add_argument(
         "--command",
         metavar="COMMAND",

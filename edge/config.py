@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,8 @@ from edge.backends import RUNTIMES
 from edge.devices import devices_of
 from edge.errors import ConfigError
 from edge.fill import check_type
+from edge.outputs import SUBTITLES, targets_of
 
-FORMATS = ("text", "jsonl", "events", "srt", "vtt")
-SUBTITLES = ("srt", "vtt")
 BACKENDS = tuple(RUNTIMES)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -37,6 +36,7 @@ class StreamConfig:
     min_confidence: float = 0.3  # captions below are not shown
     format: str = "text"
     output: str | None = None  # file that captions are appended to; standard output if none
+    also: list[str] = field(default_factory=list)  # more files, as "srt:party.srt"
     command: str | list[str] | None = None  # that is run as an event opens
     command_every_s: float = 10.0  # for which it is not run again for the same sound
     keep_audio: float = 0.0  # seconds around each event that are kept as audio; 0 keeps none
@@ -48,9 +48,9 @@ class StreamConfig:
     log_level: str = "info"  # what is told on standard error, from this level up
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for one in fields(self):
             try:
-                check_type(field.name, str(field.type), getattr(self, field.name))
+                check_type(one.name, str(one.type), getattr(self, one.name))
             except TypeError as error:
                 raise ConfigError(str(error)) from None
         devices_of(self.device)
@@ -68,9 +68,9 @@ class StreamConfig:
             _check_range("channel", self.channel, 1, 64)
         if self.beam is not None:
             _check_range("beam", self.beam, 1, 64)
-        _check_choice("format", self.format, FORMATS)
-        if self.format in SUBTITLES and len(devices_of(self.device)) > 1:
-            raise ConfigError(f"format: {self.format!r} is of one device, and there are several")
+        for target in targets_of(self.format, self.output, self.also):
+            if target.format in SUBTITLES and len(devices_of(self.device)) > 1:
+                raise ConfigError(f"{target.setting} is of one device, and there are several")
         _check_choice("backend", self.backend, BACKENDS)
         _check_choice("log_level", self.log_level, LOG_LEVELS)
 

@@ -25,11 +25,12 @@ log = logging.getLogger(__name__)
 OF_MODEL = {"bundle", "backend", "threads", "beam"}
 # What windows are matters to sinks that wait for later ones.
 OF_SINK = {
-    *("format", "output", "command", "command_every_s", "keep_audio", "keep_folder"),
+    *("format", "output", "also", "command", "command_every_s", "keep_audio", "keep_folder"),
     *("window_s", "hop_s", "device", "bundle"),
 }
 STEP_S = 2.0  # by which no clock is off that is only adjusted
 END_S = 0.4  # that sinks have to take what is left, when a signal ends the run
+OLD_S = 2.0  # and when a reload replaces them: the loop waits meanwhile
 
 
 def load_model(config: StreamConfig) -> Captioner:
@@ -83,7 +84,8 @@ class Session:
                 self._notifier.stopping()
                 for heard in self._hub.close():
                     self._push(heard)
-                self._close_sinks(self._outlets)
+                # What ends by itself may take its time: a pipe whose reader is slow, for example.
+                self._close_sinks(self._outlets, END_S if self._signals.ending else None)
         finally:
             self._report()
         return 2 if self._hub.failed else 0
@@ -126,14 +128,15 @@ class Session:
         self._outlets = outlets
         self._hub.listeners = [sink.hear for sink in sinks if isinstance(sink, HearingSink)]
 
-    def _close_sinks(self, outlets: list[Outlet]) -> None:
-        """Raises: the error of the last that fails."""
-        # What ends by itself may take its time: a pipe whose reader is slow, for example.
-        timeout = END_S / len(outlets) if self._signals.ending else None
+    def _close_sinks(self, outlets: list[Outlet], seconds: float | None) -> None:
+        """Within so many `seconds` for all, if any.
+
+        Raises: the error of the last that fails.
+        """
         failed: Exception | None = None
         for outlet in outlets:
             try:
-                outlet.close(timeout)
+                outlet.close(None if seconds is None else seconds / len(outlets))
             except (OutputError, BrokenPipeError) as error:
                 failed = error
         if failed is not None:
@@ -171,13 +174,16 @@ class Session:
             self._hub.change(config, captioner)
         except BaseException:
             if outlets is not self._outlets:
-                self._close_sinks(outlets)
+                self._close_sinks(outlets, OLD_S)
             raise
         if outlets is not self._outlets:
             old = self._outlets
             self._use_sinks(outlets)
-            with suppress(BrokenPipeError):
-                self._close_sinks(old)
+            try:
+                with suppress(BrokenPipeError):
+                    self._close_sinks(old, OLD_S)
+            except OutputError as error:  # the new ones are in use all the same
+                log.error("%s", error)
         self._config, self._captioner = config, captioner
         set_level(config.log_level)
 

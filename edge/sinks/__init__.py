@@ -7,6 +7,7 @@ from typing import Any
 from edge.config import StreamConfig
 from edge.devices import devices_of
 from edge.hub import Hub
+from edge.outputs import targets_of
 from edge.sinks.command import Command
 from edge.sinks.keeper import Keeper
 from edge.sinks.outlet import Outlet
@@ -18,18 +19,30 @@ from edge.sinks.terminal import Terminal, is_live
 def open_sinks(config: StreamConfig, hub: Hub) -> list[Sink[Any]]:
     """All that `config` asks for, of what `hub` hears.
 
-    Raises: OutputError if one cannot be opened.
+    Raises: OutputError if one cannot be opened; then none is.
     """
     sinks: list[Sink[Any]] = []
-    if config.output is None and config.format == "text" and is_live():
+    try:
+        _open(config, hub, sinks)
+    except BaseException:
+        for sink in sinks:
+            sink.close()
+        raise
+    return sinks
+
+
+def _open(config: StreamConfig, hub: Hub, sinks: list[Sink[Any]]) -> None:
+    main, *others = targets_of(config.format, config.output, config.also)
+    if main.path is None and main.format == "text" and is_live():
         sinks.append(Terminal(hub.status, labelled=len(devices_of(config.device)) > 1))
     else:
-        sinks.append(Output(config, config.format, config.output))
+        sinks.append(Output(config, main.format, main.path))
+    for other in others:
+        sinks.append(Output(config, other.format, other.path))
     if config.command:
         sinks.append(Command(config))
     if config.keep_audio:
         sinks.append(Keeper(config, hub.rate))
-    return sinks
 
 
 __all__ = ["HearingSink", "Outlet", "Sink", "open_sinks"]

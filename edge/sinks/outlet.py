@@ -56,6 +56,8 @@ class Outlet:
             if len(self._heard) >= KEPT:
                 self._heard.popleft()
                 self._lost += 1
+                if self._lost == 1:
+                    log.warning("%s: has long taken nothing; the oldest is lost", self.sink.name)
             self._heard.append(heard)
             self._news.notify_all()
 
@@ -86,7 +88,8 @@ class Outlet:
             raise self._error
         left = self._lost + len(self._heard)
         if self._failing_since is not None or self._lost:
-            raise OutputError(f"{self.sink.name}: {left + 1} captions could not be written")
+            left += self._piece is not None
+            raise OutputError(f"{self.sink.name}: {left} captions could not be written")
         if left:
             log.warning("%s: is busy; %d captions did not reach it", self.sink.name, left)
 
@@ -137,8 +140,11 @@ class Outlet:
             log.warning("%s; what is heard is kept, and tried again", error)
 
     def _works(self) -> None:
-        if self._failing_since is not None:
-            took_s = time.monotonic() - self._failing_since
-            lost = f"; {self._lost} captions are lost" if self._lost else ""
-            log.warning("%s: works again after %.0f s%s", self.sink.name, took_s, lost)
-            self._failing_since, self._lost = None, 0
+        with self._news:
+            lost, self._lost = self._lost, 0
+        since, self._failing_since = self._failing_since, None
+        if since is None and not lost:
+            return
+        after = "" if since is None else f" after {time.monotonic() - since:.0f} s"
+        gone = f"; {lost} captions are lost" if lost else ""
+        log.warning("%s: works again%s%s", self.sink.name, after, gone)

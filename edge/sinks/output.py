@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import sys
 
 from edge.config import StreamConfig
 from edge.errors import OutputError
 from edge.formats import make_format
 from edge.heard import Heard
+from edge.sinks.mending import mend
 
 
 class Output:
@@ -20,6 +22,8 @@ class Output:
         """Raises: OutputError if `path` cannot be written, or holds what it must not."""
         self.name, self._path = path or "standard output", path
         self._format = make_format(config, kind)
+        self._json_lines = kind in ("jsonl", "events")
+        self._deserted = False  # a named pipe whose reader went away
         # Unbuffered, and so without a lock that a write which hangs would hold to the end.
         self._file = sys.stdout.fileno() if path is None else -1
         if path is None:
@@ -31,7 +35,7 @@ class Output:
             self.close()
             raise OutputError(
                 f"{self.name}: holds something already, and subtitles count from the start of "
-                "a run; choose another --output"
+                "a run; choose another file"
             )
         self._header = "" if begun else self._format.header
 
@@ -50,29 +54,48 @@ class Output:
             return
         file, begun = self._open(self._path)
         os.close(self._file)
-        self._file = file
+        self._file, self._deserted = file, False
         self._header = "" if begun else self._format.header
 
     def _open(self, path: str) -> tuple[int, bool]:
         """A descriptor, and whether there is something already."""
         try:
-            file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            # The opening of a named pipe that nobody reads would wait until somebody does.
+            how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            file = os.open(path, how, 0o666)
+            os.set_blocking(file, True)
+            if not self._format.whole_file:
+                mend(path, self._json_lines)
             return file, os.fstat(file).st_size > 0
         except OSError as error:
             raise self._failed(error) from None
 
     def put(self, piece: str) -> None:
+        if self._deserted:
+            self.reopen()
         try:
             _write_whole(self._file, piece.encode())
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError as error:
+            if self._path is None:
+                raise
+            self._deserted = True
+            raise self._failed(error) from None
         except OSError as error:
             raise self._failed(error) from None
 
     def _failed(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"{self.name}: cannot be written ({error.strerror}); choose another --output"
-        )
+        if error.errno in (errno.ENXIO, errno.EPIPE) and self._is_pipe():
+            return OutputError(f"{self.name}: nobody reads this pipe; start what reads it")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        what = "make room there, or " if full else ""
+        to_do = f"{what}choose another file" if self._path else "write to a file, with --output"
+        return OutputError(f"{self.name}: cannot be written ({error.strerror}); {to_do}")
+
+    def _is_pipe(self) -> bool:
+        try:
+            return self._path is not None and stat.S_ISFIFO(os.stat(self._path).st_mode)
+        except OSError:
+            return False
 
     def close(self) -> None:
         if self._path is not None:
