@@ -17,6 +17,7 @@ from edge.inputs import list_inputs
 from edge.log import log_to_stderr, set_level
 from edge.session import Session
 from edge.signals import Signals
+from edge.web.address import DEFAULT
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,13 @@ def parser() -> argparse.ArgumentParser:
         help="lines of text, JSON lines of windows (jsonl) or of events, or subtitles (text)",
     )
     p.add_argument("--output", metavar="FILE", help="append captions to a file")
+    p.add_argument(
+        "--serve",
+        nargs="?",
+        const=DEFAULT,
+        metavar="HOST:PORT",
+        help=f"show a live page ({DEFAULT}); elsewhere than on this machine it asks for a token",
+    )
     p.add_argument("--bundle", metavar="FOLDER", help="use another model")
     p.add_argument("--backend", choices=BACKENDS, help="what the model runs on (onnx)")
     p.add_argument("--threads", type=int, metavar="N", help="threads for the model (1)")

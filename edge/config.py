@@ -14,6 +14,7 @@ from edge.backends import RUNTIMES
 from edge.devices import devices_of
 from edge.errors import ConfigError
 from edge.fill import check_type
+from edge.web.address import address_of
 
 FORMATS = ("text", "jsonl", "events", "srt", "vtt")
 SUBTITLES = ("srt", "vtt")
@@ -36,6 +37,7 @@ class StreamConfig:
     min_confidence: float = 0.3  # captions below are not shown
     format: str = "text"
     output: str | None = None  # file that captions are appended to; standard output if none
+    serve: str | None = None  # HOST:PORT of a live page; none if none
     bundle: str | None = None  # folder of another model
     backend: str = "onnx"  # what the model runs on
     threads: int = 1  # that inference may use
@@ -63,6 +65,8 @@ class StreamConfig:
         _check_choice("format", self.format, FORMATS)
         if self.format in SUBTITLES and len(devices_of(self.device)) > 1:
             raise ConfigError(f"format: {self.format!r} is of one device, and there are several")
+        if self.serve is not None:
+            address_of(self.serve)
         _check_choice("backend", self.backend, BACKENDS)
         _check_choice("log_level", self.log_level, LOG_LEVELS)
 
@@ -104,11 +108,13 @@ def read_config(path: Path) -> dict[str, Any]:
     if "device" in values:  # device: 3
         device = values["device"]
         values["device"] = [_text(d) for d in device] if isinstance(device, list) else _text(device)
+    if "serve" in values:  # serve: 8642
+        values["serve"] = _text(values["serve"])
     return values
 
 
 def _text(value: object) -> object:
-    """An index, which YAML gives as a number, as text."""
+    """An index or a port, which YAML gives as a number, as text."""
     return str(value) if type(value) is int else value
 
 

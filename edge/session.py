@@ -18,6 +18,7 @@ from edge.log import set_level
 from edge.notify import Notifier
 from edge.signals import Signals
 from edge.sinks import Outlet, open_sinks
+from edge.web.opening import open_page
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class Session:
         self._hub = Hub(config, self._captioner)
         try:
             self._outlets = self._open_sinks(config)
+            self._page = self._open_page(config)
         except BaseException:
             self._hub.close()
             raise
@@ -72,13 +74,13 @@ class Session:
                 self._notifier.stopping()
                 for heard in self._hub.close():
                     self._push(heard)
-                self._close_sinks(self._outlets)
+                self._close_sinks([*self._outlets, *self._page])
         finally:
             self._report()
         return 2 if self._hub.failed else 0
 
     def _push(self, heard: Heard) -> None:
-        for outlet in self._outlets:
+        for outlet in [*self._outlets, *self._page]:
             outlet.push(heard)
 
     def _between(self) -> None:
@@ -96,6 +98,22 @@ class Session:
 
     def _open_sinks(self, config: StreamConfig) -> list[Outlet]:
         return [Outlet(sink, self._hub.lossless) for sink in open_sinks(config, self._hub)]
+
+    def _open_page(self, config: StreamConfig) -> list[Outlet]:
+        """One if it is asked for."""
+        if config.serve is None:
+            return []
+        with self._signals.held():  # as for the model
+            return [Outlet(open_page(config.serve, self._hub), self._hub.lossless)]
+
+    def _turn_page(self, config: StreamConfig) -> None:
+        """Serve where `config` says; first the old page ends, for a port can be had but once.
+
+        Raises: OutputError.
+        """
+        old, self._page = self._page, []
+        self._close_sinks(old)
+        self._page = self._open_page(config)
 
     def _close_sinks(self, outlets: list[Outlet]) -> None:
         """Raises: the error of the last that fails."""
@@ -139,10 +157,14 @@ class Session:
             for outlet in outlets:
                 outlet.reopen()
         try:
+            if "serve" in changed:
+                self._turn_page(config)
             self._hub.change(config, captioner)
         except BaseException:
             if outlets is not self._outlets:
                 self._close_sinks(outlets)
+            if "serve" in changed:
+                self._turn_page(self._config)
             raise
         if outlets is not self._outlets:
             old, self._outlets = self._outlets, outlets
