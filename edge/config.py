@@ -15,6 +15,7 @@ from edge.devices import devices_of
 from edge.errors import ConfigError
 from edge.fill import check_type
 from edge.outputs import SUBTITLES, targets_of
+from edge.web.address import address_of
 
 BACKENDS = tuple(RUNTIMES)
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -41,6 +42,7 @@ class StreamConfig:
     command_every_s: float = 10.0  # for which it is not run again for the same sound
     keep_audio: float = 0.0  # seconds around each event that are kept as audio; 0 keeps none
     keep_folder: str = "kept"  # where
+    serve: str | None = None  # HOST:PORT of a live page; none if none
     bundle: str | None = None  # folder of another model
     backend: str = "onnx"  # what the model runs on
     threads: int = 1  # that inference may use
@@ -71,6 +73,8 @@ class StreamConfig:
         for target in targets_of(self.format, self.output, self.also):
             if target.format in SUBTITLES and len(devices_of(self.device)) > 1:
                 raise ConfigError(f"{target.setting} is of one device, and there are several")
+        if self.serve is not None:
+            address_of(self.serve)
         _check_choice("backend", self.backend, BACKENDS)
         _check_choice("log_level", self.log_level, LOG_LEVELS)
 
@@ -112,11 +116,13 @@ def read_config(path: Path) -> dict[str, Any]:
     if "device" in values:  # device: 3
         device = values["device"]
         values["device"] = [_text(d) for d in device] if isinstance(device, list) else _text(device)
+    if "serve" in values:  # serve: 8642
+        values["serve"] = _text(values["serve"])
     return values
 
 
 def _text(value: object) -> object:
-    """An index, which YAML gives as a number, as text."""
+    """An index or a port, which YAML gives as a number, as text."""
     return str(value) if type(value) is int else value
 
 
