@@ -18,6 +18,7 @@ from edge.log import log_to_stderr, set_level
 from edge.outputs import FORMATS
 from edge.session import Session
 from edge.signals import Signals
+from edge.web.address import DEFAULT
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +84,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--command",
         metavar="COMMAND",
-        help="run this as an event begins; AAC_TEXT and others in its environment tell which",
+        help="run it as a sound begins, with AAC_TEXT, AAC_DEVICE, AAC_CONFIDENCE, AAC_AT and more "
+        "in its environment",
     )
     p.add_argument(
-        "--command-every-s", type=float, metavar="S", help="at most once in so many seconds (10)"
+        "--command-every-s", type=float, metavar="S", help="not again for the same sound (10)"
     )
     p.add_argument(
         "--keep-audio",
@@ -95,6 +97,13 @@ def parser() -> argparse.ArgumentParser:
         help="keep the audio of each event, with so many seconds before and after it (none)",
     )
     p.add_argument("--keep-folder", metavar="FOLDER", help="where that is kept (kept)")
+    p.add_argument(
+        "--serve",
+        nargs="?",
+        const=DEFAULT,
+        metavar="HOST:PORT",
+        help=f"show a live page ({DEFAULT}); elsewhere than on this machine it asks for a token",
+    )
     p.add_argument("--bundle", metavar="FOLDER", help="use another model")
     p.add_argument("--backend", choices=BACKENDS, help="what the model runs on (onnx)")
     p.add_argument("--threads", type=int, metavar="N", help="threads for the model (1)")

@@ -16,7 +16,7 @@ from edge.devices import devices_of
 from edge.errors import ConfigError
 from edge.fill import check_type
 from edge.outputs import SUBTITLES, targets_of
-from edge.words import words_of
+from edge.web.address import address_of
 
 BACKENDS = tuple(RUNTIMES)
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -41,10 +41,11 @@ class StreamConfig:
     also: list[str] = field(default_factory=list)  # more files, as "srt:party.srt"
     mqtt: str | None = None  # URL of a broker that events are sent to
     mqtt_password_file: str | None = None  # its first line is what the broker asks for
-    command: str | list[str] | None = None  # that is run as an event begins, by no shell
-    command_every_s: float = 10.0  # at most once in so many seconds, for each device
+    command: str | list[str] | None = None  # that is run as an event opens
+    command_every_s: float = 10.0  # for which it is not run again for the same sound
     keep_audio: float = 0.0  # seconds around each event that are kept as audio; 0 keeps none
     keep_folder: str = "kept"  # where
+    serve: str | None = None  # HOST:PORT of a live page; none if none
     bundle: str | None = None  # folder of another model
     backend: str = "onnx"  # what the model runs on
     threads: int = 1  # that inference may use
@@ -65,6 +66,7 @@ class StreamConfig:
         _check_range("quiet_db", self.quiet_db, -200.0, 0.0)
         _check_range("novelty_db", self.novelty_db, 0.0, 100.0)
         _check_range("min_confidence", self.min_confidence, 0.0, 1.0)
+        _check_range("command_every_s", self.command_every_s, 0.0, 86_400.0)
         _check_range("keep_audio", self.keep_audio, 0.0, 600.0)
         _check_range("threads", self.threads, 1, 256)
         if self.channel is not None:
@@ -75,9 +77,8 @@ class StreamConfig:
             if target.format in SUBTITLES and len(devices_of(self.device)) > 1:
                 raise ConfigError(f"{target.setting} is of one device, and there are several")
         _check_mqtt(self.mqtt, self.mqtt_password_file)
-        if self.command is not None:
-            words_of(self.command)
-        _check_range("command_every_s", self.command_every_s, 0.0, 86_400.0)
+        if self.serve is not None:
+            address_of(self.serve)
         _check_choice("backend", self.backend, BACKENDS)
         _check_choice("log_level", self.log_level, LOG_LEVELS)
 
@@ -124,11 +125,13 @@ def read_config(path: Path) -> dict[str, Any]:
     if "device" in values:  # device: 3
         device = values["device"]
         values["device"] = [_text(d) for d in device] if isinstance(device, list) else _text(device)
+    if "serve" in values:  # serve: 8642
+        values["serve"] = _text(values["serve"])
     return values
 
 
 def _text(value: object) -> object:
-    """An index, which YAML gives as a number, as text."""
+    """An index or a port, which YAML gives as a number, as text."""
     return str(value) if type(value) is int else value
 
 

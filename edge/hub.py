@@ -15,7 +15,7 @@ from edge.config import StreamConfig
 from edge.devices import Device, devices_of
 from edge.ear import Ear
 from edge.errors import AacStreamError
-from edge.features import Floats
+from edge.features import FeatureSpec, Floats
 from edge.heard import Heard, Status
 from edge.loop import Stats
 
@@ -58,11 +58,6 @@ class Hub:
         """Begin to listen with every device."""
         for ear in self._ears:
             ear.start()
-
-    @property
-    def rate(self) -> int:
-        """Of the audio that `listeners` are given, in Hz."""
-        return self._captioner.bundle.features.sample_rate
 
     @property
     def lossless(self) -> bool:
@@ -181,6 +176,11 @@ class Hub:
         """Called by the ears, in their threads."""
         for listener in self.listeners:
             listener(device, start_s, samples)
+
+    @property
+    def features(self) -> FeatureSpec:
+        """Of the model in use; listeners get samples at its rate."""
+        return self._captioner.bundle.features
 
     def stats(self) -> Stats:
         """Of all devices together."""

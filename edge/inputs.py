@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,7 @@ from edge.stderr import quiet_stderr
 
 # Those of this process. While there are any, PortAudio cannot list the devices anew.
 open_streams: set[Any] = set()
+opening = threading.RLock()  # held to list the devices and open one: several may come back at once
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,15 @@ class Ongoing:
         self._open: dict[str, dict[int, Event]] = {}
 
     def push(self, heard: Heard) -> list[Event]:
-        """Take in what was heard; returns `of` its device then."""
+        """Take in what was heard; returns the events that begin with it, not those reworded."""
         open_now = self._open.setdefault(heard.device, {})
+        new = [event for event in heard.events if event.open and event.number not in open_now]
         for event in heard.events:
             if event.open:
                 open_now[event.number] = event
             else:
                 open_now.pop(event.number, None)
-        return self.of(heard.device)
+        return new
 
     def of(self, device: str) -> list[Event]:
         """The events of `device` that go on, in the order in which they began."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.config import StreamConfig
 from edge.errors import UnavailableError, UnknownFormatError
 from edge.ffmpeg import FfmpegSource, is_url
-from edge.inputs import find_again, find_input
+from edge.inputs import find_again, find_input, opening
 from edge.microphone import MicrophoneSource, MissingMicrophone
 from edge.patient import PatientSource
 from edge.pcm import standard_input
@@ -44,10 +44,16 @@ def _open_file(path: Path, fast: bool, channel: int | None) -> Source:
 
 
 def _open_microphone(wanted: str, channel: int | None) -> Source:
-    device = find_input(wanted)
-    first: Source
-    try:
-        first = MicrophoneSource(device, channel)
-    except UnavailableError as reason:
-        first = MissingMicrophone(device, reason)
-    return PatientSource(first, lambda: MicrophoneSource(find_again(wanted, device), channel))
+    with opening:
+        device = find_input(wanted)
+        first: Source
+        try:
+            first = MicrophoneSource(device, channel)
+        except UnavailableError as reason:
+            first = MissingMicrophone(device, reason)
+
+    def again() -> Source:
+        with opening:
+            return MicrophoneSource(find_again(wanted, device), channel)
+
+    return PatientSource(first, again)

@@ -19,6 +19,7 @@ from edge.log import set_level
 from edge.notify import Notifier
 from edge.signals import Signals
 from edge.sinks import HearingSink, Outlet, open_sinks
+from edge.web.opening import open_page
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,9 @@ class Session:
             self._captioner = load_model(config)
         self._hub = Hub(config, self._captioner)
         try:
-            self._use_sinks(self._open_sinks(config))
+            self._outlets = self._open_sinks(config)
+            self._page = self._open_page(config)
+            self._listen()
         except BaseException:
             self._hub.close()
             raise
@@ -87,13 +90,14 @@ class Session:
                 for heard in self._hub.close():
                     self._push(heard)
                 # What ends by itself may take its time: a pipe whose reader is slow, for example.
-                self._close_sinks(self._outlets, END_S if self._signals.ending else None)
+                outlets = [*self._outlets, *self._page]
+                self._close_sinks(outlets, END_S if self._signals.ending else None)
         finally:
             self._report()
         return 2 if self._hub.failed else 0
 
     def _push(self, heard: Heard) -> None:
-        for outlet in self._outlets:
+        for outlet in [*self._outlets, *self._page]:
             outlet.push(heard)
 
     def _between(self) -> None:
@@ -125,10 +129,26 @@ class Session:
     def _open_sinks(self, config: StreamConfig) -> list[Outlet]:
         return [Outlet(sink, self._hub.lossless) for sink in open_sinks(config, self._hub)]
 
-    def _use_sinks(self, outlets: list[Outlet]) -> None:
-        sinks = [outlet.sink for outlet in outlets]
-        self._outlets = outlets
+    def _listen(self) -> None:
+        """Audio goes to the sinks that want it."""
+        sinks = [outlet.sink for outlet in [*self._outlets, *self._page]]
         self._hub.listeners = [sink.hear for sink in sinks if isinstance(sink, HearingSink)]
+
+    def _open_page(self, config: StreamConfig) -> list[Outlet]:
+        """One if it is asked for."""
+        if config.serve is None:
+            return []
+        with self._signals.held():  # as for the model
+            return [Outlet(open_page(config.serve, self._hub), self._hub.lossless)]
+
+    def _turn_page(self, config: StreamConfig) -> None:
+        """Serve where `config` says; first the old page ends, for a port can be had but once.
+
+        Raises: OutputError.
+        """
+        old, self._page = self._page, []
+        self._close_sinks(old, OLD_S)
+        self._page = self._open_page(config)
 
     def _close_sinks(self, outlets: list[Outlet], seconds: float | None) -> None:
         """Within so many `seconds` for all, if any.
@@ -173,19 +193,24 @@ class Session:
             for outlet in outlets:
                 outlet.reopen()
         try:
+            if "serve" in changed:
+                self._turn_page(config)
             self._hub.change(config, captioner)
         except BaseException:
             if outlets is not self._outlets:
                 self._close_sinks(outlets, OLD_S)
+            if "serve" in changed:
+                self._turn_page(self._config)
             raise
         if outlets is not self._outlets:
             old = self._outlets
-            self._use_sinks(outlets)
+            self._outlets = outlets
             try:
                 with suppress(BrokenPipeError):
                     self._close_sinks(old, OLD_S)
             except OutputError as error:  # the new ones are in use all the same
                 log.error("%s", error)
+        self._listen()
         self._config, self._captioner = config, captioner
         set_level(config.log_level)
 

@@ -48,7 +48,7 @@ def sound(seed: int, frames: int, channels: int = 1) -> Floats:
 
 
 @pytest.mark.parametrize("rate", RATES)
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(
     shares=SHARES,
     seed=st.integers(0, 99),
@@ -89,7 +89,7 @@ def plain(samples: Floats, start: int, end: int, spec: FeatureSpec) -> Floats:
 
 
 @pytest.mark.parametrize("spec", SPECS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     shares=SHARES,
     seed=st.integers(0, 99),

@@ -1,248 +1,166 @@
-"""A command per event: real ones, that work, fail, hang and are not there."""
+"""A command that is run as an event opens: real ones, with what they are told."""
 
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-import edge.sinks.command
 from edge.config import StreamConfig
-from edge.errors import ConfigError
 from edge.heard import Heard
-from edge.loop import Caption
-from edge.ongoing import Ongoing
+from edge.sinks import command as module
 from edge.sinks.command import Command
 from edge.track import Event
-from edge.words import words_of
-from tests.helpers import SAMPLE, aac_stream, captions_of, the_one_line, times
-from tests.running import running, until
+from tests.helpers import SAMPLE, aac_stream, the_one_line, times
+from tests.running import AT_ONCE_S, running, until
 
-OFTEN = ("--window-s", "1", "--hop-s", "0.25")
-
-
-def script(path: Path, body: str) -> str:
-    """A program in the shell's language."""
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(0o755)
-    return str(path)
-
-
-def event(number: int, text: str = "a dog barks", end_s: float = 1.0, more: bool = True) -> Event:
-    return Event(number, 0.0, end_s, text, 0.5, more)
+# Appends what it is told to the file that is its argument.
+TELL = """
+import json, os, sys
+told = {key: value for key, value in os.environ.items() if key.startswith("AAC_")}
+with open(sys.argv[1], "a") as file:
+    file.write(json.dumps([told, json.loads(sys.stdin.read())]) + "\\n")
+print("said by the command")
+"""
+FAST = ("--device", str(SAMPLE), "--fast")
 
 
-def heard(*events: Event, now_s: float = 1.0) -> Heard:
-    return Heard("mic", Caption(now_s - 1.0, now_s, "caption", "", 0.5, -20.0), events)
+def tell(out: Path) -> list[str]:
+    return [sys.executable, "-c", TELL, str(out)]
 
 
-# --- the setting
+def settings(tmp_path: Path, command: object, **more: object) -> tuple[str, str]:
+    path = tmp_path / "c.yaml"
+    path.write_text(json.dumps({"command": command, **more}))  # JSON is YAML
+    return "--config", str(path)
 
 
-@pytest.mark.parametrize(
-    ("command", "words"),
-    [
-        ("notify-send 'a sound' \"$AAC_TEXT\"", ["notify-send", "a sound", "$AAC_TEXT"]),
-        (["sh", "-c", "echo a; echo b"], ["sh", "-c", "echo a; echo b"]),
-    ],
-)
-def test_a_text_is_split_as_a_shell_would_and_a_list_is_not(
-    command: str | list[str], words: list[str]
-) -> None:
-    assert words_of(command) == words
+def opened(number: int, text: str, at_s: float, is_open: bool = True) -> Event:
+    return Event(number, at_s - 2.0, at_s, text, 0.8, is_open)
 
 
-@pytest.mark.parametrize(
-    ("command", "says"),
-    [("", "names no program"), ([], "names no program"), ("say 'a", "No closing quotation")],
-)
-def test_what_is_no_command_is_one_line(command: str | list[str], says: str) -> None:
-    with pytest.raises(ConfigError, match=f"command: .*{says}"):
-        StreamConfig(command=command)
+def calls(sink: Command, *events: Event, device: str = "mic", **of: object) -> int:
+    return len(sink.of(Heard(device, None, events, **of)) or [])  # type: ignore[arg-type]
 
 
-def test_a_program_that_is_not_there_is_told_before_listening() -> None:
-    line = the_one_line(aac_stream("--device", str(SAMPLE), "--command", "no-such-thing --now"))
-    assert line.endswith(
-        "command: there is no program 'no-such-thing'; install it, or give its path"
-    )
+def test_it_is_run_once_for_each_event_and_told_what_was_heard(tmp_path: Path) -> None:
+    out = tmp_path / "told"
+    done = aac_stream(*FAST, "--format", "events", *settings(tmp_path, tell(out)))
+    assert done.returncode == 0
+    events = [json.loads(line) for line in done.stdout.splitlines()]  # and none of the command's
+    first = {event["number"]: event for event in reversed(events) if event["open"]}
+    told = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [record for _, record in told] == [first[number] for number in sorted(first)]
+    environment, record = told[0]
+    assert environment["AAC_TEXT"] == record["text"] == "a rooster crows"
+    assert environment["AAC_DEVICE"] == str(SAMPLE)
+    assert float(environment["AAC_CONFIDENCE"]) == record["confidence"]
+    assert (environment["AAC_NUMBER"], environment["AAC_AT"]) == ("1", "")
+    assert times("said by the command", done.stderr.splitlines()) == len(told)
 
 
-# --- which events
+def test_no_shell_reads_what_is_said() -> None:
+    sink = Command(StreamConfig(command="true '$(touch x); a b'"))
+    (call,) = sink.of(Heard("a; rm -rf b", None, (opened(1, "`reboot` | $(id)", 2.0),))) or []
+    assert sink._words == ["true", "$(touch x); a b"]
+    assert call.environment["AAC_TEXT"] == "`reboot` | $(id)"
+    assert call.environment["AAC_DEVICE"] == "a; rm -rf b"
 
 
-def test_events_go_on_until_they_end() -> None:
-    ongoing = Ongoing()
-    dog, howl, rain = event(1), event(1, "a dog howls"), event(2, "rain falls")
-    assert ongoing.push(heard(dog)) == [dog]
-    assert ongoing.push(heard(howl, rain)) == [howl, rain]
-    assert ongoing.push(heard(event(1, more=False))) == [rain]
-    assert ongoing.push(heard(dog)) == [rain, dog]
-    assert ongoing.of("garden") == []
+def test_the_same_sound_waits_and_another_does_not() -> None:
+    sink = Command(StreamConfig(command="true", command_every_s=10.0))
+    assert calls(sink, opened(1, "a dog barks", 5.0)) == 1
+    assert calls(sink, opened(1, "a dog barks loudly", 6.0)) == 0  # only reworded
+    assert calls(sink, opened(1, "a dog barks loudly", 7.0, is_open=False)) == 0
+    assert calls(sink, opened(2, "a dog barks", 12.0)) == 0
+    assert calls(sink, opened(3, "a baby cries", 12.0)) == 1
+    assert calls(sink, opened(1, "a dog barks", 12.0), device="garden") == 1
+    assert calls(sink, opened(4, "a dog barks", 15.0)) == 1
+    for number in range(5, 500):
+        assert calls(sink, opened(number, f"sound {number}", 10.0 * number)) == 1
+    assert len(sink._run_at) < 5
 
 
-def told(every_s: float, *steps: Heard) -> list[tuple[str, str]]:
-    """The number and the text of the events that a command would be run for."""
-    command = Command(StreamConfig(command="true", command_every_s=every_s))
-    runs = [run for step in steps for run in command.of(step) or []]
-    command.close()
-    return [(run.environment["AAC_NUMBER"], run.environment["AAC_TEXT"]) for run in runs]
-
-
-def test_it_is_run_once_for_each_event_and_not_for_other_words() -> None:
-    steps = (
-        heard(event(1)),
-        heard(event(1, "a dog howls"), now_s=2.0),
-        heard(event(2, "rain falls"), now_s=3.0),
-        heard(event(1, more=False), now_s=4.0),
-        heard(event(3), now_s=5.0),
-    )
-    assert told(0.0, *steps) == [("1", "a dog barks"), ("2", "rain falls"), ("3", "a dog barks")]
-
-
-def test_what_begins_too_soon_is_told_later_if_it_still_goes_on() -> None:
-    steps = (
-        heard(event(1)),
-        heard(event(1, more=False), event(2, "a cat meows"), now_s=3.0),
-        heard(event(2, "a cat meows", more=False), event(3, "a bell"), now_s=6.0),
-        heard(event(3, "a fire alarm rings"), now_s=9.0),
-        heard(now_s=11.0),
-        heard(now_s=30.0),
-    )
-    assert told(10.0, *steps) == [("1", "a dog barks"), ("3", "a fire alarm rings")]
-
-
-# --- runs
-
-
-def test_it_is_told_which_event_and_captions_stay_apart(tmp_path: Path) -> None:
-    output = tmp_path / "heard"
-    program = script(
-        tmp_path / "tell",
-        f'echo chatter; echo more >&2; env | grep ^AAC_ | sort | tr "\\n" "|" >>{output}; '
-        f"cat >>{output}",
-    )
-    arguments = ("--device", f"the yard={SAMPLE}", "--fast", "--format", "events")
-    done = aac_stream(*arguments, "--command", shlex.quote(program), "--command-every-s", "0")
-    assert done.returncode == 0, done.stderr
-    events = captions_of(done.stdout.splitlines())  # no chatter
-    assert "chatter" in done.stderr
-    assert "more" in done.stderr
-    lines = output.read_text().splitlines()
-    opened = {e["number"]: e for e in reversed(events) if e["open"]}
-    assert len(lines) == len(opened) > 5
-    for line in lines:
-        *variables, text = line.split("|")
-        record = json.loads(text)
-        assert record == opened[record["number"]]
-        assert variables == [
-            "AAC_AT=",
-            f"AAC_CONFIDENCE={record['confidence']}",
-            "AAC_DEVICE=the yard",
-            f"AAC_NUMBER={record['number']}",
-            f"AAC_START_S={record['start_s']}",
-            f"AAC_TEXT={record['text']}",
-        ]
-
-
-def run_once(program: str | list[str], text: str = "a dog barks") -> None:
-    """One event, to the end of the command."""
-    command = Command(StreamConfig(command=program))
-    piece = command.of(heard(event(1, text)))
-    assert piece is not None
-    command.put(piece)
-    command.end()
-    command.close()
-
-
-def test_no_shell_reads_what_was_heard(tmp_path: Path) -> None:
-    text = "$(touch pwned) `touch pwned`; touch pwned & 'a' \"b\" \n --help"
-    output = tmp_path / "out"
-    code = f"import os, pathlib; pathlib.Path({str(output)!r}).write_text(os.environ['AAC_TEXT'])"
-    run_once([sys.executable, "-c", code], text)
-    assert output.read_text() == text
-    run_once(["sh", "-c", f'printf %s "$AAC_TEXT" >{output}'], text)
-    assert output.read_text() == text
-    assert not Path("pwned").exists()
+def test_events_that_are_counted_anew_are_others() -> None:
+    """As after a reload that opens the device again."""
+    sink = Command(StreamConfig(command="true", command_every_s=0.0))
+    for number in (1, 2):
+        assert calls(sink, opened(number, "a dog barks", 5.0)) == 1
+        assert calls(sink, opened(number, "a dog barks", 7.0, is_open=False)) == 0
+    assert calls(sink, opened(1, "a dog barks", 9.0)) == 1
 
 
 def test_the_password_of_the_broker_is_not_handed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AAC_STREAM_MQTT_PASSWORD", "open-sesame")
-    run_once(script(tmp_path / "tell", f"env >{tmp_path}/out"))
-    assert "AAC_TEXT" in (tmp_path / "out").read_text()
+    sink = Command(StreamConfig(command=["sh", "-c", f"env >{tmp_path}/out"]))
+    sink.put(sink.of(Heard("mic", None, (opened(1, "x", 2.0),))) or [])
+    assert "AAC_TEXT=x" in (tmp_path / "out").read_text()
     assert "open-sesame" not in (tmp_path / "out").read_text()
 
 
-def test_a_command_that_fails_is_one_line_until_it_works(tmp_path: Path, crying: Path) -> None:
-    """Live; the loop goes on."""
-    count = tmp_path / "count"
-    program = script(tmp_path / "tell", f"echo >>{count}; test -e {tmp_path}/works || exit 7")
-    arguments = ("--device", str(crying), *OFTEN, "--command", program, "--command-every-s", "0")
-    with running(*arguments) as run:
-        run.told(f"command {program}: ended with exit code 7; it is run again for what follows")
-        until(lambda: count.stat().st_size >= 2, "another run")
-        (tmp_path / "works").touch()
-        run.told(f"command {program}: works again")
-        run.end()
-    assert run.process.returncode == 0
-    assert times("exit code 7", run.err) == 1
-    assert not times("Traceback", run.err)
-    assert len(run.out) >= 3
+def test_what_is_long_over_is_not_told() -> None:
+    sink = Command(StreamConfig(command="true"))
+    now = datetime.now(timezone.utc)
+    for number, ago_s, run in ((1, 30.0, 1), (2, 90.0, 0)):
+        began = now - timedelta(seconds=ago_s + 5.0)
+        assert calls(sink, opened(number, f"sound {number}", 5.0), began=began) == run
 
 
-def test_one_that_hangs_is_ended_with_its_children(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ([sys.executable, "-c", "raise SystemExit(3)"], "ended with exit code 3"),
+        (["true"], ""),
+    ],
+)
+def test_one_that_fails_is_told_once_and_captions_go_on(
+    tmp_path: Path, command: list[str], says: str
 ) -> None:
-    monkeypatch.setattr(edge.sinks.command, "LIMIT_S", 0.5)
+    done = aac_stream(*FAST, *settings(tmp_path, command))
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) > 8
+    assert times("command ", done.stderr.splitlines()) == bool(says)
+    assert says in done.stderr
+
+
+def test_one_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "LIMIT_S", 0.5)
     pid = tmp_path / "pid"
-    began = time.monotonic()
-    with caplog.at_level("WARNING", "edge"):
-        run_once(script(tmp_path / "hang", f"sleep 60 & echo $! >{pid}; wait"))
-    assert 0.5 <= time.monotonic() - began < 5.0
-    until(lambda: _state(int(pid.read_text())) in ("", "Z"), "the end of the child")
+    sink = Command(StreamConfig(command=["sh", "-c", f"sleep 1000 & echo $! > {pid}; wait"]))
+    problem = sink._run((sink.of(Heard("mic", None, (opened(1, "x", 2.0),))) or [])[0])
+    assert "took more than" in problem
+    state = Path(f"/proc/{pid.read_text().strip()}/stat")
+    until(lambda: not state.exists() or state.read_text().split()[2] == "Z", "the end of its child")
 
 
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0]
-    except FileNotFoundError:
-        return ""
+def test_it_holds_up_neither_captions_nor_the_end(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    often = ("--window-s", "3", "--format", "jsonl", "--output", str(out))
+    with running("--device", str(SAMPLE), *often, *settings(tmp_path, "sleep 20")) as run:
+        until(lambda: out.exists() and "rooster" in out.read_text())
+        time.sleep(2.0)  # it sleeps meanwhile
+        before = len(out.read_text().splitlines())
+        until(lambda: len(out.read_text().splitlines()) > before + 1)
+        assert run.end() < AT_ONCE_S
+        assert run.process.returncode == 0, run.err
+    assert not times("skipped", run.err)
 
 
-def test_one_that_hangs_does_not_hold_up_the_end(tmp_path: Path, crying: Path) -> None:
-    pid = tmp_path / "pid"
-    program = script(tmp_path / "hang", f"echo $$ >{pid}.new; mv {pid}.new {pid}; exec sleep 60")
-    with running("--device", str(crying), *OFTEN, "--command", program) as run:
-        until(pid.exists, "the command")
-        assert run.end() < 3.0
-    assert run.process.returncode == 0, run.err
-    until(lambda: _state(int(pid.read_text())) in ("", "Z"), "the end of the command")
-
-
-def test_never_two_at_a_time_and_what_waits_too_long_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    count = tmp_path / "count"
-    program = script(
-        tmp_path / "slow",
-        f"mkdir {tmp_path}/alone || exit 1; echo $AAC_NUMBER >>{count}; "
-        f"sleep 0.4; rmdir {tmp_path}/alone",
-    )
-    monkeypatch.setattr(edge.sinks.command, "LIMIT_S", 0.6)
-    command = Command(StreamConfig(command=program, command_every_s=0.0))
-    live = Heard("mic", None, tuple(event(n) for n in range(5)), datetime.now(timezone.utc))
-    piece = command.of(live)
-    assert piece is not None
-    command.put(piece)
-    command.end()
-    command.close()
-    assert count.read_text().split() in (["0", "1"], ["0"])
-    assert not os.path.exists(tmp_path / "alone")
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("no-such-program-here --at-all", "there is no such program; check the setting 'command'"),
+        ("' '", "there is no such program"),
+        ("say 'it", "cannot be read (No closing quotation)"),
+    ],
+)
+def test_one_that_cannot_be_is_one_line(command: str, says: str) -> None:
+    done = aac_stream(*FAST, "--command", command)
+    assert says in the_one_line(done)
+    assert len(done.stderr.splitlines()) == 1

@@ -86,7 +86,7 @@ class Interrupted(RingBuffer):
         return super().__getattribute__(name)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(
     capacity=st.integers(1, 30),
     before=st.lists(SIZES, max_size=3),

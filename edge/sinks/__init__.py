@@ -43,10 +43,10 @@ def _open(config: StreamConfig, hub: Hub, sinks: list[Sink[Any]]) -> None:
         from edge.sinks.mqtt import Mqtt  # who has no broker need not load what it takes
 
         sinks.append(Mqtt(config))
-    if config.command is not None:
+    if config.command:
         sinks.append(Command(config))
     if config.keep_audio:
-        sinks.append(Keeper(config, hub.rate))
+        sinks.append(Keeper(config, hub.features.sample_rate))
 
 
 __all__ = ["HearingSink", "Outlet", "Sink", "open_sinks"]

@@ -1,18 +1,17 @@
-"""A command of the user's for each event, told in its environment and on its standard input."""
+"""A command of the user's that is run as an event opens: to ring a bell, send a message, record."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import logging
 import os
+import shlex
 import shutil
 import signal
 import subprocess
-import threading
 import time
-from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edge.broker import PASSWORD
@@ -21,144 +20,109 @@ from edge.errors import OutputError
 from edge.heard import Heard
 from edge.ongoing import Ongoing
 from edge.track import Event
-from edge.words import words_of
 
 log = logging.getLogger(__name__)
 
-LIMIT_S = 30.0  # that a command may take; and that one may have to wait for others
+LIMIT_S = 30.0  # that a command may take; one that hangs would hold up those that follow
+STALE_S = 60.0  # after which nobody wants to be told: commands that take long hold up others
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of the command."""
+class Call:
+    """The event of one run: as environment variables, and as JSON for standard input."""
 
-    environment: dict[str, str]
-    text: str  # for its standard input
-    latest: float  # by the monotonic clock, to begin
+    environment: Mapping[str, str]
+    record: str
 
 
 class Command:
-    """Runs a command as events begin, one at a time, in a thread of its own.
+    """Runs `config.command` for each event, one at a time, in the order of the events.
 
-    At most once in `command_every_s` for each device. An event that begins sooner is run for when
-    that time is over, if it still goes on.
+    For one and the same sound of a device it is not run again for `command_every_s`.
     """
 
     def __init__(self, config: StreamConfig) -> None:
         """Raises: OutputError if there is no such program."""
-        assert config.command is not None
-        self._words, self._every_s = words_of(config.command), config.command_every_s
-        self.name = f"command {self._words[0]}"
-        if shutil.which(self._words[0]) is None:
-            raise OutputError(
-                f"command: there is no program {self._words[0]!r}; install it, or give its path"
-            )
+        command = config.command or ""
+        # Split as a shell would, but run by none: what a model says can be no command.
+        try:
+            self._words = shlex.split(command) if isinstance(command, str) else command
+        except ValueError as error:  # a quotation mark that is not closed
+            raise OutputError(f"command {command!r}: cannot be read ({error})") from None
+        self._every_s = config.command_every_s
+        self.name = f"command {shlex.join(self._words)!r}"
         self._ongoing = Ongoing()
-        self._told: dict[str, set[int]] = {}  # events that go on and were run for, by device
-        self._last_s: dict[str, float] = {}  # when that was last, by the device's clock
-        self._runs: deque[Run] = deque()
-        self._news = threading.Condition()
-        self._busy, self._closing = False, False
-        self._failed = False  # the last run, and this was told
-        self._process: subprocess.Popen[bytes] | None = None
-        atexit.register(self._kill)
-        threading.Thread(target=self._work, name=self.name, daemon=True).start()
+        self._run_at: dict[tuple[str, str], float] = {}  # device and words to the time of the event
+        self._failing = False
+        if not self._words or shutil.which(self._words[0]) is None:
+            raise OutputError(f"{self.name}: there is no such program; check the setting 'command'")
 
-    def of(self, heard: Heard) -> list[Run] | None:
-        ongoing = self._ongoing.push(heard)
-        told = self._told.setdefault(heard.device, set())
-        told &= {event.number for event in ongoing}
-        now_s = heard.caption.end_s if heard.caption else 0.0
-        runs = []
-        for event in ongoing:
-            last_s = self._last_s.get(heard.device, -self._every_s)
-            if event.number not in told and now_s - last_s >= self._every_s:
-                told.add(event.number)
-                self._last_s[heard.device] = now_s
-                runs.append(self._run_for(heard, event))
-        return runs or None
+    def of(self, heard: Heard) -> list[Call] | None:
+        new = self._ongoing.push(heard)
+        return [_call(heard, event) for event in new if self._is_due(heard, event)] or None
 
-    def _run_for(self, heard: Heard, event: Event) -> Run:
-        # What is read from a file as fast as it goes is no alarm: nothing there is too late.
-        latest = float("inf") if heard.began is None else time.monotonic() + LIMIT_S
-        about = {
-            "AAC_DEVICE": heard.device,
-            "AAC_TEXT": event.text,
-            "AAC_CONFIDENCE": str(event.confidence),
-            "AAC_START_S": str(event.start_s),
-            "AAC_AT": heard.at(event.start_s) or "",
-            "AAC_NUMBER": str(event.number),
+    def _is_due(self, heard: Heard, event: Event) -> bool:
+        device, now_s = heard.device, event.end_s
+        # In a year there are many words: those that are long ago are not needed any more.
+        self._run_at = {
+            (where, words): at_s
+            for (where, words), at_s in self._run_at.items()
+            if where != device or now_s - at_s < self._every_s
         }
-        return Run(about, json.dumps(heard.record(event)) + "\n", latest)
+        if (device, event.text) in self._run_at:
+            return False
+        self._run_at[device, event.text] = now_s
+        return heard.began is None or time.time() - heard.began.timestamp() - now_s < STALE_S
 
-    def put(self, piece: list[Run]) -> None:
-        with self._news:
-            self._runs += piece
-            self._news.notify_all()
-
-    def end(self) -> list[Run] | None:
-        with self._news:
-            self._news.wait_for(lambda: not self._runs and not self._busy)
+    def end(self) -> None:
         return None
+
+    def put(self, piece: list[Call]) -> None:
+        """Run it. What fails is told, and not tried again: it may have done its work."""
+        for call in piece:
+            problem = self._run(call)
+            if problem and not self._failing:
+                log.warning("%s: %s", self.name, problem)
+            self._failing = bool(problem)
+
+    def _run(self, call: Call) -> str:
+        """What was wrong, if anything."""
+        own = {name: value for name, value in os.environ.items() if name != PASSWORD}
+        try:
+            process = subprocess.Popen(
+                self._words,
+                stdin=subprocess.PIPE,
+                stdout=2,  # standard output is for captions
+                env={**own, **call.environment},
+                start_new_session=True,
+            )
+        except OSError as error:
+            return f"cannot be run ({error.strerror})"
+        try:
+            process.communicate(call.record.encode(), timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return f"took more than {LIMIT_S:.0f} s and was ended"
+        code = process.returncode
+        return f"ended with exit code {code}" if code else ""
 
     def reopen(self) -> None:
         """Nothing is open."""
 
     def close(self) -> None:
-        with self._news:
-            self._closing = True
-            self._news.notify_all()
-        atexit.unregister(self._kill)
+        """Nothing is open."""
 
-    # --- in its own thread
 
-    def _work(self) -> None:
-        while True:
-            with self._news:
-                self._busy = False
-                self._news.notify_all()
-                self._news.wait_for(lambda: self._runs or self._closing)
-                if not self._runs:
-                    return
-                run = self._runs.popleft()
-                self._busy = True
-            if time.monotonic() <= run.latest:
-                self._tell(self._run(run))
-
-    def _run(self, run: Run) -> str:
-        """Run the command to its end; returns what went wrong, if anything."""
-        mine = {name: value for name, value in os.environ.items() if name != PASSWORD}
-        try:
-            process = self._process = subprocess.Popen(
-                self._words,
-                stdin=subprocess.PIPE,
-                stdout=2,  # what it says must not come between captions
-                env={**mine, **run.environment},
-                start_new_session=True,  # a group that can be ended, and that no Ctrl-C is for
-            )
-        except OSError as error:
-            return f"cannot be run ({error.strerror})"
-        try:
-            process.communicate(run.text.encode(), LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self._kill()
-            process.wait()
-            return f"was ended after {LIMIT_S:g} s"
-        finally:
-            self._process = None
-        if process.returncode < 0:
-            return f"was ended by signal {-process.returncode}"
-        return f"ended with exit code {process.returncode}" if process.returncode else ""
-
-    def _tell(self, problem: str) -> None:
-        if problem and not self._failed:
-            log.warning("%s: %s; it is run again for what follows", self.name, problem)
-        elif self._failed and not problem:
-            log.warning("%s: works again", self.name)
-        self._failed = bool(problem)
-
-    def _kill(self) -> None:
-        process = self._process
-        if process is not None:
-            with contextlib.suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
+def _call(heard: Heard, event: Event) -> Call:
+    record = heard.record(event)
+    environment = {
+        "AAC_DEVICE": heard.device,
+        "AAC_TEXT": event.text,
+        "AAC_CONFIDENCE": f"{event.confidence:.3f}",
+        "AAC_START_S": f"{event.start_s:.3f}",
+        "AAC_AT": record["at"] or "",
+        "AAC_NUMBER": str(event.number),
+    }
+    return Call(environment, json.dumps(record) + "\n")

@@ -81,12 +81,12 @@ class Mqtt:
 
     def of(self, heard: Heard) -> list[Message] | None:
         topics, messages = self._topics_of(heard.device), []
-        ongoing = self._ongoing.push(heard)
+        self._ongoing.push(heard)
         for event in heard.events:
             record = json.dumps(heard.record(event))
             messages += [Message(topics.event, record), Message(topics.attributes, record, True)]
         if heard.events:
-            words = ", ".join(event.text for event in ongoing)
+            words = ", ".join(event.text for event in self._ongoing.of(heard.device))
             messages.append(Message(topics.caption, words[:LONGEST] or QUIET, retain=True))
         if heard.caption and self._states.get(heard.device) != heard.caption.state:
             self._states[heard.device] = heard.caption.state

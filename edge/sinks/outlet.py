@@ -76,7 +76,7 @@ class Outlet:
     def close(self, timeout: float | None) -> None:
         """Write what is left, as far as that goes within `timeout` seconds, if any.
 
-        Raises: OutputError if something is left, BrokenPipeError if nobody reads any more.
+        Raises: OutputError if the sink fails, BrokenPipeError if nobody reads any more.
         """
         with self._news:
             self._ending = True
@@ -86,9 +86,12 @@ class Outlet:
             self.sink.close()
         if self._error is not None:
             raise self._error
-        left = self._lost + len(self._heard) + (self._piece is not None)
-        if left:
+        left = self._lost + len(self._heard)
+        if self._failing_since is not None or self._lost:
+            left += self._piece is not None
             raise OutputError(f"{self.sink.name}: {left} captions could not be written")
+        if left:
+            log.warning("%s: is busy; %d captions did not reach it", self.sink.name, left)
 
     def _run(self) -> None:
         try:

@@ -1,0 +1,133 @@
+"""What is answered at which address: the page's files, its streams, and what programs ask for."""
+
+from __future__ import annotations
+
+import logging
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge.web.access import HEADERS, Access
+from edge.web.board import Board
+from edge.web.export import WRITERS
+from edge.web.feed import Feed
+from edge.web.live import Live
+
+log = logging.getLogger(__name__)
+
+MOST_VIEWERS = 64
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def make_app(feed: Feed, live: Live, board: Board, access: Access) -> ASGIApp:
+    """The whole of it."""
+    static = _static_files()  # in memory: a request names no path of the disk
+
+    async def file(request: Request) -> Response:
+        name = request.path_params.get("name") or "index.html"
+        if name not in static:
+            raise HTTPException(404)
+        content, kind = static[name]
+        return Response(content, media_type=kind)
+
+    async def stream(request: Request) -> Response:
+        mark = request.headers.get("last-event-id") or request.query_params.get("since")
+        if board.viewers >= MOST_VIEWERS:
+            raise HTTPException(
+                503, f"there are {MOST_VIEWERS} viewers, and no more can be", {"retry-after": "10"}
+            )
+        captions = request.url.path == "/captions"
+        lines = live.captions(mark) if captions else live.page(mark or "")
+        # Else a proxy between would gather it.
+        return StreamingResponse(
+            lines, media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+        )
+
+    async def export(request: Request) -> Response:
+        ending = request.path_params["ending"]
+        if ending not in WRITERS:
+            raise HTTPException(404)
+        kind, write = WRITERS[ending]
+        device = request.query_params.get("device")
+        records = feed.history(device)
+        text = write(records, len({record.heard.device for record in records}) > 1)
+        name = {"content-disposition": f'attachment; filename="captions.{ending}"'}
+        return Response(text, media_type=kind, headers=name)
+
+    async def health(_: Request) -> Response:
+        said = board.health()
+        return JSONResponse(said, 200 if said["status"] == "ok" else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(board.metrics(), media_type=METRICS_TYPE)
+
+    routes = [
+        Route("/live", stream),
+        Route("/captions", stream),
+        Route("/export/captions.{ending}", export),
+        Route("/health", health),
+        Route("/metrics", metrics),
+        Route("/", file),
+        Route("/{name}", file),
+    ]
+    return _Guard(Starlette(routes=routes), access)
+
+
+def _static_files() -> dict[str, tuple[bytes, str]]:
+    """Content and type of each, by its name."""
+    found = {}
+    for path in (files("edge.web") / "static").iterdir():
+        ending = "." + path.name.rpartition(".")[2]
+        if path.is_file() and ending in TYPES:
+            found[path.name] = path.read_bytes(), TYPES[ending]
+    return found
+
+
+class _Guard:
+    """Around everything: who is refused, what every answer says, and errors of ours as one line."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        given = request.query_params.get("token")
+        refusal = self._access.refuses(request.headers, request.cookies, given)
+        keep = refusal is None and given is not None and self._access.is_token(given)
+        begun = False
+
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if keep:
+                    headers.append("set-cookie", self._access.set_cookie())
+            await send(message)
+
+        if refusal is not None:
+            said = PlainTextResponse(f"{refusal.why}\n", refusal.status)
+            if refusal.status == 401:
+                said.headers["www-authenticate"] = "Bearer"
+            await said(scope, receive, answer)
+            return
+        try:
+            await self._app(scope, receive, answer)
+        except Exception as error:
+            log.error("page: %s %r: %s", request.method, request.url.path, error, exc_info=error)
+            if not begun:
+                await PlainTextResponse("that went wrong\n", 500)(scope, receive, answer)

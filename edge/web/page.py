@@ -1,0 +1,67 @@
+"""The page as a sink: what is heard goes to the feed, and the server tells it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import replace
+
+from edge.features import Floats
+from edge.heard import Heard
+from edge.hub import Hub
+from edge.web.access import Access
+from edge.web.address import Address, with_port
+from edge.web.app import make_app
+from edge.web.board import Board
+from edge.web.feed import Feed
+from edge.web.live import Live
+from edge.web.secret import load_token, show_link, token_path
+from edge.web.server import Server, listen
+from edge.web.spectrogram import Spectrogram
+
+log = logging.getLogger(__name__)
+
+END_S = 0.5  # that the server has to end; viewers come back by themselves
+
+
+class Page:
+    """Listens on `address` from now on."""
+
+    def __init__(self, address: Address, hub: Hub) -> None:
+        """Raises: OutputError if the address or the token cannot be had."""
+        path = token_path()
+        token, is_new = (None, False) if address.local else load_token(path)
+        sock = listen(address)
+        self.address = replace(address, port=sock.getsockname()[1])
+        self.name = f"page on http://{with_port(self.address.host, self.address.port)}/"
+        self._feed = Feed()
+        self._spectrogram = Spectrogram(lambda: hub.features.sample_rate)
+        board = Board(hub, self._feed)
+        live = Live(self._feed, self._spectrogram, board)
+        app = make_app(self._feed, live, board, Access(self.address, token))
+        self._server = Server(app, live, sock)
+        self._server.start()
+        log.info("%s", self.name)
+        if token is not None and is_new and sys.stderr.isatty():
+            show_link(self.address, token)
+        elif token is not None:
+            log.info("the page's token is in %s; its link ends in /?token=...", path)
+
+    def of(self, heard: Heard) -> Heard:
+        return heard
+
+    def end(self) -> None:
+        return None
+
+    def put(self, piece: Heard) -> None:
+        self._feed.push(piece)
+
+    def hear(self, device: str, start_s: float, samples: Floats) -> None:
+        """Audio of `device`, of which the page draws the spectrum."""
+        self._spectrogram.hear(device, start_s, samples)
+
+    def reopen(self) -> None:
+        """Viewers stay."""
+
+    def close(self) -> None:
+        self._server.close(END_S)

@@ -1,0 +1,101 @@
+"""The HTTP server, in a thread and an event loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+
+import uvicorn
+
+from edge.errors import OutputError
+from edge.web.address import Address, with_port
+from edge.web.connections import Connection
+from edge.web.live import Live
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 64  # also how many are accepted before those there are are looked at again
+SENT = 64 * 1024  # bytes on their way to a viewer: seconds of a slow one, not minutes
+GONE_MS = 30_000  # after which a viewer that takes nothing is given up by the kernel
+
+
+def listen(address: Address) -> socket.socket:
+    """Raises: OutputError if the address cannot be had."""
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, where = sorted(found, key=lambda one: one[0])[0]  # IPv4 first
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise _failed(address, error) from None
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_MS)
+        sock.bind(where)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise _failed(address, error) from None
+    return sock
+
+
+def _failed(address: Address, error: Exception) -> OutputError:
+    reason = getattr(error, "strerror", None) or str(error)
+    where = with_port(address.host, address.port)
+    return OutputError(f"serve: {where} cannot be had ({reason.lower()}); choose another --serve")
+
+
+class Server:
+    """Serves `app` on `sock` from `start` to `close`."""
+
+    def __init__(self, app: object, live: Live, sock: socket.socket) -> None:
+        for name in ("uvicorn.error", "uvicorn.access"):  # a line for each bad request: no
+            logger = logging.getLogger(name)
+            logger.propagate = False
+            logger.handlers[:] = [logging.NullHandler()]
+            logger.setLevel(logging.CRITICAL)
+        config = uvicorn.Config(
+            app,  # type: ignore[arg-type]
+            loop="asyncio",
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=10,
+            timeout_graceful_shutdown=1,
+        )
+        self._server, self._live, self._sock = uvicorn.Server(config), live, sock
+        self._thread = threading.Thread(target=self._run, name="page", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self, timeout: float) -> None:
+        """End, as far as that goes within `timeout` seconds."""
+        self._live.closing = self._server.should_exit = True
+        self._thread.join(timeout)
+        self._sock.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except Exception as error:  # the loop goes on, without its page
+            if not self._live.closing:
+                log.error("the page has ended: %s", error, exc_info=error)
+
+    async def _serve(self) -> None:
+        ticks = asyncio.create_task(self._live.run())
+        await self._server.serve(sockets=[self._sock])
+        ticks.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await ticks

@@ -1,0 +1,172 @@
+// One device: its state and level, the picture of its sound, and marks where events were heard.
+
+import { make } from "./captions.js";
+import { Spectrogram } from "./spectrogram.js";
+import { clock, percent, timeOfDay } from "./time.js";
+
+const ROWS = 3;
+const ROW_REM = 1.75;
+const LETTER_PX = 7.6; // about, at the usual size
+const GONE_MS = 3000; // without new audio
+const STEP_MS = 33; // between two drawings
+const CALM_MS = 1000; // with reduced motion
+const TICK_S = 10;
+const HZ = [[500, "500 Hz"], [1000, "1 kHz"], [2000, "2 kHz"], [4000, "4 kHz"], [8000, "8 kHz"]];
+const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+export class Lane {
+  constructor(device) {
+    this.device = device;
+    this.root = make("article", "lane");
+    this.root.dataset.device = device;
+    this.state = make("span", "state");
+    this.word = make("span", "word", "starting");
+    this.state.append(make("span", "glyph"), this.word);
+    this.title = make("h3", "", device);
+    this.sure = make("span", "sure");
+    this.fill = make("div", "fill");
+    this.db = make("output", "", "–");
+    const bar = make("div", "bar");
+    bar.append(this.fill);
+    const level = make("div", "level");
+    level.append(make("span", "", "Level"), bar, this.db);
+    this.head = make("header");
+    this.head.append(this.title, this.state, this.sure, level);
+    const canvas = make("canvas");
+    this.scale = make("div", "scale");
+    this.picture = make("div", "picture");
+    this.picture.append(canvas, this.scale);
+    this.ticks = make("div", "ticks");
+    this.marks = make("div", "marks");
+    for (const part of [this.picture, this.ticks, this.marks]) part.setAttribute("aria-hidden", "true");
+    this.root.append(this.head, this.picture, this.ticks, this.marks);
+    this.spectrogram = new Spectrogram(canvas);
+    this.events = new Map();
+    this.edgeS = null; // the second at the right edge
+    this.drawn = 0;
+    this.nowS = null;
+    this.movedAt = performance.now(); // when there was new audio
+    this.beganMs = null; // of second 0, by the clock on the wall
+  }
+
+  /** What the server says of the device; null once it is no longer listened to. */
+  tell(status, lives) {
+    if (status === null) {
+      this.setState("gone", "ended");
+      this.sure.textContent = "";
+      return;
+    }
+    this.title.textContent = status.name === this.device ? this.device : `${this.device} · ${status.name}`;
+    if (status.now_s !== this.nowS) this.movedAt = performance.now();
+    this.nowS = status.now_s;
+    const still = performance.now() - this.movedAt > GONE_MS;
+    if (!lives) this.setState("hangs", "hangs");
+    else if (still) this.setState("gone", "no audio");
+    else this.setState(status.state, status.state);
+    this.sure.textContent = status.confidence === null ? "" : `${percent(status.confidence)} sure`;
+    const db = Math.max(-90, Math.min(0, status.level_db));
+    this.fill.style.transform = `scaleX(${1 + db / 90})`;
+    this.db.textContent = status.level_db <= -120 ? "silence" : `${Math.round(status.level_db)} dB`;
+  }
+
+  setState(state, word) {
+    this.state.dataset.state = state;
+    this.word.textContent = word;
+  }
+
+  push(columns) {
+    const first = this.spectrogram.endS === null;
+    this.spectrogram.push(columns);
+    if (first) this.setScale(columns);
+  }
+
+  setScale({ f_min, f_max }) {
+    const mel = (hz) => 2595 * Math.log10(1 + hz / 700);
+    this.scale.replaceChildren();
+    for (const [hz, name] of HZ) {
+      const share = (mel(hz) - mel(f_min)) / (mel(f_max) - mel(f_min));
+      if (share > 0.9 || hz === 500 || hz === 2000) continue;
+      const label = make("span", "", name);
+      label.style.bottom = `${100 * share}%`;
+      this.scale.append(label);
+    }
+  }
+
+  /** Mark `event`, or what has become of it. */
+  mark(event) {
+    if (event.at) this.beganMs = Date.parse(event.at) - 1000 * event.start_s;
+    const known = this.events.get(event.id);
+    const element = known?.element ?? make("div", "mark");
+    if (!known) {
+      element.append(make("span"));
+      this.marks.append(element);
+    }
+    element.firstChild.textContent = event.text;
+    element.dataset.startS = event.start_s;
+    element.title = event.text;
+    this.events.set(event.id, { ...event, element, row: known?.row });
+  }
+
+  /** Draw what has moved; `now` as of requestAnimationFrame. */
+  draw(now, theme) {
+    const wait = calm.matches ? CALM_MS : STEP_MS;
+    if (now - this.drawn < wait - 4) return;
+    const passedS = (now - this.drawn) / 1000;
+    this.drawn = now;
+    const { endS } = this.spectrogram;
+    if (endS === null || this.root.hidden) return;
+    // Audio comes in pieces; the edge goes on evenly, and is drawn to where they end.
+    const offS = endS - (this.edgeS ?? endS);
+    const still = performance.now() - this.movedAt > GONE_MS;
+    if (calm.matches || this.edgeS === null || Math.abs(offS) > 1.5) this.edgeS = endS;
+    else if (!still) this.edgeS += passedS + (offS - 0.25) * Math.min(1, passedS);
+    const width = this.picture.clientWidth;
+    const spanS = width > 620 ? 60 : 30;
+    const perS = width / spanS;
+    const from = this.edgeS - spanS;
+    this.spectrogram.setTheme(theme);
+    this.place(from, perS, width);
+    const starts = [...this.events.values()].map((event) => event.start_s);
+    const style = getComputedStyle(this.root);
+    this.spectrogram.draw(this.edgeS, spanS, starts, style.getPropertyValue("--accent"));
+    this.tick(from, perS, spanS);
+  }
+
+  place(from, perS, width) {
+    const busy = new Array(ROWS).fill(-Infinity); // up to which second a row is taken
+    for (const [id, event] of this.events) {
+      const endS = event.open ? this.edgeS : event.end_s;
+      const textS = (LETTER_PX * event.text.length + 18) / perS;
+      if (Math.max(endS, event.start_s + textS) < from) {
+        event.element.remove();
+        this.events.delete(id);
+        continue;
+      }
+      if (event.row === undefined) {
+        const free = busy.findIndex((untilS) => untilS <= event.start_s);
+        event.row = free < 0 ? ROWS - 1 : free;
+      }
+      busy[event.row] = Math.max(busy[event.row], endS, event.start_s + textS);
+      const { style } = event.element;
+      style.transform = `translate(${((event.start_s - from) * perS).toFixed(1)}px, ${event.row * ROW_REM}rem)`;
+      style.width = `${Math.max(4, (endS - event.start_s) * perS).toFixed(1)}px`;
+      event.element.hidden = (event.start_s - from) * perS > width;
+    }
+  }
+
+  tick(from, perS, spanS) {
+    const beganS = this.beganMs === null ? 0 : this.beganMs / 1000;
+    let at = Math.ceil((from + beganS) / TICK_S) * TICK_S - beganS;
+    let used = 0;
+    for (; at < from + spanS; at += TICK_S) {
+      if (at < 0) continue;
+      const label = this.ticks.children[used] ?? this.ticks.appendChild(make("span"));
+      used += 1;
+      label.hidden = false;
+      const text = this.beganMs === null ? clock(at) : timeOfDay(new Date(this.beganMs + 1000 * at));
+      if (label.textContent !== text) label.textContent = text;
+      label.style.transform = `translateX(${((at - from) * perS).toFixed(1)}px)`;
+    }
+    for (; used < this.ticks.children.length; used++) this.ticks.children[used].hidden = true;
+  }
+}

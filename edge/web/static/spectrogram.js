@@ -1,0 +1,113 @@
+// The picture of the sound: a ring of columns, each painted once, drawn as a strip that moves.
+
+import { palette } from "./palette.js";
+
+const KEPT_S = 64;
+
+export class Spectrogram {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.theme = "light";
+    this.colours = palette("light");
+    this.ring = document.createElement("canvas");
+    this.columns = new Map(); // values, by the number of the column since second 0
+    this.stepS = 0;
+    this.bands = 0;
+    this.endS = null; // of the newest column
+  }
+
+  /** Take columns as the server sends them. */
+  push({ start_s, step_s, bands, values }) {
+    if (step_s !== this.stepS || bands !== this.bands) this.begin(step_s, bands);
+    const bytes = Uint8Array.from(atob(values), (c) => c.charCodeAt(0));
+    const first = Math.round(start_s / step_s);
+    if (this.endS !== null && first * step_s < this.endS - KEPT_S) this.forget(); // another clock
+    const count = bytes.length / bands;
+    for (let i = 0; i < count; i++) {
+      this.columns.set(first + i, bytes.subarray(i * bands, (i + 1) * bands));
+      this.paint(first + i);
+    }
+    this.endS = Math.max(this.endS ?? 0, (first + count) * step_s);
+    const oldest = first + count - this.ring.width;
+    for (const key of this.columns.keys()) {
+      if (key > oldest) break;
+      this.columns.delete(key);
+    }
+  }
+
+  begin(stepS, bands) {
+    this.stepS = stepS;
+    this.bands = bands;
+    this.ring.width = Math.ceil(KEPT_S / stepS);
+    this.ring.height = bands;
+    this.forget();
+  }
+
+  forget() {
+    this.columns.clear();
+    this.endS = null;
+  }
+
+  paint(column) {
+    const values = this.columns.get(column);
+    const pen = this.ring.getContext("2d");
+    const image = pen.createImageData(1, this.bands);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let band = 0; band < this.bands; band++) {
+      pixels[this.bands - 1 - band] = this.colours[values ? values[band] : 0];
+    }
+    pen.putImageData(image, column % this.ring.width, 0);
+  }
+
+  setTheme(theme) {
+    if (theme === this.theme) return;
+    this.theme = theme;
+    this.colours = palette(theme);
+    for (const column of this.columns.keys()) this.paint(column);
+  }
+
+  /** Draw the `spanS` seconds that end at `edgeS`; with a line at each second of `starts`. */
+  draw(edgeS, spanS, starts, lineColour) {
+    const { canvas } = this;
+    const ratio = window.devicePixelRatio || 1;
+    const width = Math.round(canvas.clientWidth * ratio);
+    const height = Math.round(canvas.clientHeight * ratio);
+    if (canvas.width !== width || canvas.height !== height) {
+      canvas.width = width;
+      canvas.height = height;
+    }
+    const pen = canvas.getContext("2d");
+    const silent = this.colours[0];
+    pen.fillStyle = `rgb(${silent & 255} ${(silent >> 8) & 255} ${(silent >> 16) & 255})`;
+    pen.fillRect(0, 0, width, height);
+    if (this.endS === null) return;
+    const perS = width / spanS;
+    const from = edgeS - spanS;
+    for (const [first, last] of this.runs(from, edgeS)) this.strip(pen, first, last, from, perS, height);
+    pen.fillStyle = lineColour;
+    for (const start of starts) {
+      if (start > from && start < edgeS) pen.fillRect(Math.round((start - from) * perS), 0, Math.max(1, ratio), height);
+    }
+  }
+
+  /** Numbers, first and last, of columns that follow one on another. */
+  runs(fromS, toS) {
+    const found = [];
+    const last = Math.min(Math.ceil(toS / this.stepS), Math.round(this.endS / this.stepS) - 1);
+    for (let column = Math.max(0, Math.floor(fromS / this.stepS)); column <= last; column++) {
+      if (!this.columns.has(column)) continue;
+      const run = found.at(-1);
+      const wraps = column % this.ring.width === 0;
+      if (run && run[1] === column - 1 && !wraps) run[1] = column;
+      else found.push([column, column]);
+    }
+    return found;
+  }
+
+  strip(pen, first, last, from, perS, height) {
+    const count = last - first + 1;
+    const x = (first * this.stepS - from) * perS;
+    const at = first % this.ring.width;
+    pen.drawImage(this.ring, at, 0, count, this.bands, x, 0, count * this.stepS * perS, height);
+  }
+}
