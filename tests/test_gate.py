@@ -97,7 +97,7 @@ def test_what_goes_on_is_captioned_first_and_then_costs_no_inference(
 @pytest.mark.parametrize("steady", STEADY)
 def test_an_event_over_it_is_heard_at_once(steady: Callable[[float], Floats]) -> None:
     audio = steady(80.0)
-    over = 10.0 * np.log10(np.mean(audio**2)) + 12.0
+    over = 10.0 * np.log10(np.mean(audio**2)) + 18.0
     audio[70 * RATE + 800 :][: RATE // 4] += noise(0.25, over, seed=1)
     captions = heard(audio)
     assert states(captions, KNOWN_S, 70.5) == {"quiet"}
@@ -179,6 +179,15 @@ def test_a_gap_is_silence(lost_s: float, state: str) -> None:
     assert {c.state for c in after} == {state}
 
 
+def test_a_gap_takes_the_oldest_with_it() -> None:
+    """What was long ago is forgotten for it, not what was just there."""
+    audio = noise(124.0, -40.0, 1.0)
+    audio[: 60 * RATE] *= np.float32(10.0 ** (-20.0 / 20.0))
+    source = WithGap(audio[: 109 * RATE], 10.0, audio[109 * RATE :])
+    captions = list(Loop(source, Says(), StreamConfig()).captions())
+    assert states(captions, 119.0, 135.0) == {"quiet"}
+
+
 QUICK = GateSpec(horizon_s=3.0, every_s=0.5)  # so that a few seconds reach its every part
 PIECES = st.lists(st.integers(0, 150), min_size=1, max_size=30)
 
@@ -212,7 +221,7 @@ def test_frames_that_depend_on_their_window_are_not_the_gates() -> None:
     features = replace(BUNDLE.features, centred=True, top_db=60.0)
     says = Says(replace(BUNDLE, features=features))
     audio = noise(80.0, -40.0)
-    audio[70 * RATE + 800 :][: RATE // 4] += noise(0.25, -22.0, seed=1)
+    audio[70 * RATE + 800 :][: RATE // 4] += noise(0.25, -20.0, seed=1)
     captions = heard(audio, says)
     assert states(captions, 0.0, 45.0) == {"caption"}
     assert states(captions, KNOWN_S, 70.5) == {"quiet"}

@@ -38,19 +38,19 @@ def rain(novelty: float, kind: str = "even", seconds: int = 120) -> Stretch:
     return Stretch(kind, "Rain", its)
 
 
-# Of a hundred events, one stands out by 8 dB and one is unsure; the others do by 15, and are sure.
+# Of a hundred events, one stands out by 8 dB; the others do by 15, and one of them is less sure.
 EVENTS = [event(8.0), event(15.0, sure=0.4), *[event(15.0)] * 98]
 
 
-def test_one_event_in_a_hundred_is_given_for_background_and_one_for_words() -> None:
-    assert picked(Heard(EVENTS, [])) == Thresholds(SHIPS.quiet_db, 15.0, 0.8)
+def test_one_event_in_a_hundred_is_given_for_silence_and_none_for_confidence() -> None:
+    assert picked(Heard(EVENTS, [])) == Thresholds(SHIPS.quiet_db, 15.0, 0.4)
 
 
 def test_what_may_not_be_missed_bounds_what_is_picked() -> None:
     heard = Heard([event(8.0), event(9.0), *[event(15.0)] * 98], [])
     found = picked(heard)
     assert found.novelty_db == 9.0
-    assert heard.missed_share(found) <= 0.02
+    assert heard.missed_share(found) <= 0.01
     quiet = Heard([Chance("pink", "Bark", 10.0, [window(level=-90.0, true=True)] * 5)], [])
     assert picked(quiet) == Thresholds(SHIPS.quiet_db, 0.0, 0.0)
 

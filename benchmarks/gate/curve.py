@@ -12,7 +12,7 @@ from benchmarks.gate.grounds import KINDS, NEVER
 from benchmarks.gate.hear import WINDOW, Chance, Stretch, Window
 from edge.track import TrackSpec
 
-LOST = 0.02  # of the events that would be told of without a gate: more may not be missed
+LOST = 0.01  # of the events that would be told of without a gate: more may not be missed
 SHOWN = 0.15  # missed, at most, in the plot
 AFTER_S = 60.0  # of a background: from then on, nothing is to be said of it
 QUIET_DB = tuple(float(db) for db in range(-80, -39, 5))
@@ -135,16 +135,17 @@ def _told(columns: NDArray[np.float64], at: Thresholds) -> NDArray[np.bool_]:
 
 
 def picked(heard: Heard) -> Thresholds:
-    """The most novelty that misses no more than half of `LOST`, at the level of the settings.
+    """The most novelty that misses no more than `LOST`, at the level of the settings.
 
-    Then the most confidence that misses no more than `LOST` altogether. The level is not picked:
-    how loud events are at a microphone is made up here.
+    Then the most confidence that misses no event more. The level is not picked: how loud events
+    are at a microphone is made up here.
     """
     level = replace(NO_GATE, quiet_db=SHIPS.quiet_db)
     novel = [replace(level, novelty_db=db) for db in NOVELTY_DB]
-    best = [at for at in novel if heard.missed_share(at) <= LOST / 2.0][-1:] or novel[:1]
+    best = [at for at in novel if heard.missed_share(at) <= LOST][-1:] or novel[:1]
     sure = [replace(best[0], min_confidence=p) for p in CONFIDENCE]
-    return ([at for at in sure if heard.missed_share(at) <= LOST][-1:] or sure[:1])[0]
+    missed = sum(heard.misses(best[0]))
+    return next(at for at in reversed(sure) if sum(heard.misses(at)) == missed)
 
 
 def lines(heard: Heard) -> dict[str, list[tuple[float, float]]]:

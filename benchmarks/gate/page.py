@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from benchmarks.gate.curve import BEFORE, NO_GATE, Heard, Thresholds, lines
+from benchmarks.gate.curve import BEFORE, NO_GATE, Heard, Thresholds, counted, lines
 from benchmarks.gate.grounds import KINDS
 from benchmarks.gate.hear import Stretch
 from benchmarks.machine import machine
@@ -28,6 +28,7 @@ def page(
         _settings(found, picks, ships),
         _by_ground(heard, stretches, ships),
         _by_level(heard, ships),
+        _by_label([one for _, its in found.values() for one in its], ships),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -39,7 +40,7 @@ def plot(heard: Heard, ships: Thresholds) -> str:
         outcome = heard.outcome(at)
         points[name] = [(outcome.missed_share, outcome.false_mean)]
     in_percent = {
-        name: [(round(100.0 * missed, 2), false) for missed, false in of]
+        name: [(round(100.0 * missed, 1), false) for missed, false in of]
         for name, of in points.items()
     }
     drawn = Lines(
@@ -137,6 +138,16 @@ def _by_level(heard: Heard, ships: Thresholds) -> str:
             row.append(_share(sum(its), len(its)))
         rows.append(row)
     return _table(["an event", "missed, before", "missed, with the gate"], rows)
+
+
+def _by_label(stretches: Sequence[Stretch], ships: Thresholds) -> str:
+    """Of recordings, of both splits, how often the model still sees them after a minute."""
+    rows = []
+    for label in sorted({one.label for one in stretches} - {""}):
+        its = [one for one in stretches if one.label == label]
+        seen = [w.novelty_db >= ships.novelty_db for one in its for w in counted(one)]
+        rows.append([label, f"{len(its)}", _of(1.0 - sum(seen) / len(seen))])
+    return _table(["recordings of", "backgrounds", "the model sleeps, after a minute"], rows)
 
 
 def _share(hits: int, total: int) -> str:
