@@ -22,9 +22,9 @@ SILENCE_DB = -120.0  # that levels are at least; what was not heard counts as si
 class GateSpec:
     """How a floor is known; `aac-bench gate` measures what follows from it."""
 
-    slice_s: float = 0.2  # whose mean power is one level
-    horizon_s: float = 60.0  # of levels that are remembered
-    quantile: float = 0.2  # share of them that lies below the floor
+    slice_s: float = 0.1  # whose mean power is one level; shorter than the pauses of alarms
+    horizon_s: float = 55.0  # of levels that are remembered
+    quantile: float = 0.1  # share of them that lies below the floor
     bands: int = 16  # of neighbouring mel bands
     every_s: float = 1.0  # from one look for the floor to the next
 
