@@ -54,7 +54,7 @@ class Gate:
             self._bands[mels, band] = 1.0
         # As nothing is known of what was before, it was silent: all that sounds is new at first.
         self._levels: Floats = np.full((len(groups), looks * self._every), SILENCE_DB, np.float32)
-        self._floor: Floats = self._levels[:, 0].copy()
+        self._floor = self._look()
         self._restart()
 
     def _restart(self) -> None:
@@ -76,8 +76,7 @@ class Gate:
             self._levels[:, self._at : self._at + len(now)] = now.T
             self._at = (self._at + len(now)) % self._levels.shape[1]
             if self._at % self._every == 0:
-                place = int(self.spec.quantile * self._levels.shape[1])
-                self._floor = np.partition(self._levels, place, axis=1)[:, place]
+                self._floor = self._look()
 
     def novelty_db(self, start: int, end: int) -> float:
         """By how much the window from frame `start` to `end` stands out from the floor, at least 0.
@@ -105,7 +104,13 @@ class Gate:
         known = np.roll(self._levels, -self._at, axis=1)  # the oldest first
         lost = min(known.shape[1], round(seconds / self._slice_s))
         self._levels = np.pad(known[:, lost:], ((0, 0), (0, lost)), constant_values=SILENCE_DB)
+        self._floor = self._look()
         self._restart()
+
+    def _look(self) -> Floats:
+        """The floor as it is now, in each band."""
+        place = int(self.spec.quantile * self._levels.shape[1])
+        return np.partition(self._levels, place, axis=1)[:, place]
 
     def _levels_of(self, frames: Floats) -> Floats:
         """Levels in dB re full scale, as of `level_db`; shape = (slices, bands)."""
