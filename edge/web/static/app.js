@@ -61,6 +61,7 @@ function choose(name) {
 
 const handlers = {
   hello({ run }) {
+    if (store.run && store.run !== run) for (const one of lanes.values()) one.restart();
     store.hello(run);
     show();
   },
