@@ -19,7 +19,7 @@ OF_PAGE = {"starlette", "uvicorn", "segno"}  # by --serve, and imported in edge/
 def imports(package: str, *without: str) -> set[str]:
     found = set()
     for path in (ROOT / package).rglob("*.py"):
-        if set(without) & set(path.parts):
+        if set(without) & set(path.relative_to(ROOT).parts):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):

@@ -153,6 +153,7 @@ element("keys").addEventListener("change", (event) => settings.setKeys(event.tar
 element("device").addEventListener("change", (event) => choose(event.target.value));
 
 function draw(now) {
+  settings.follow();
   for (const one of lanes.values()) one.draw(now, settings.shown);
   requestAnimationFrame(draw);
 }
