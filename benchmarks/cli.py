@@ -60,6 +60,10 @@ def parser() -> argparse.ArgumentParser:
     c = commands.add_parser("compare", help="what changed beyond noise from one result to another")
     c.add_argument("before", type=Path, help="a result file, or its folder")
     c.add_argument("after", type=Path, help="another")
+    g = commands.add_parser("gate", help="thresholds of the gate, from clips that were held back")
+    g.add_argument("--corpus", type=Path, required=True, help="an open corpus that was built")
+    g.add_argument("--out", type=Path, required=True, help="folder for tables, plot and windows")
+    g.add_argument("--events", type=_positive, default=400, help="of each split (400)")
     h = commands.add_parser("headline", help="the table of the README, from a result file")
     h.add_argument("result", type=Path, help="a result file, or its folder")
     h.add_argument("--write", type=Path, metavar="FILE", help="put it between the marks in FILE")
@@ -160,10 +164,24 @@ def _headline(args: argparse.Namespace, _: list[str]) -> int:
     return 0
 
 
+def _gate(args: argparse.Namespace, _: list[str]) -> int:
+    try:
+        from benchmarks.gate.calibrate import calibrate
+    except ModuleNotFoundError as error:
+        raise AacStreamError(
+            f"{error.name} is not installed; type: pip install 'aac-stream[bench]'"
+        ) from None
+
+    for path in calibrate(args.corpus, args.out, args.events):
+        print(path)
+    return 0
+
+
 COMMANDS = {
     "run": _run,
     "soak": _soak,
     "report": _report,
     "compare": _compare,
+    "gate": _gate,
     "headline": _headline,
 }

@@ -22,12 +22,16 @@ SILENCE_DB = -120.0  # that levels are at least; what was not heard counts as si
 class GateSpec:
     """How a floor is known; `aac-bench gate` measures what follows from it."""
 
-    slice_s: float = 0.1  # whose mean power is one level
-    horizon_s: float = 50.0  # of levels that are remembered
+    slice_s: float = 0.1  # whose mean power is one level; shorter than the pauses of alarms
+    horizon_s: float = 55.0  # of levels that are remembered
     quantile: float = 0.1  # share of them that lies below the floor
     bands: int = 16  # of neighbouring mel bands
-    heard_s: float = 0.2  # for which a sound must stand out, to be heard
     every_s: float = 1.0  # from one look for the floor to the next
+
+
+def loud_db(level_db: Floats) -> float:
+    """Level that a fiftieth of the frames exceed: a beat of a drum counts, a click does not."""
+    return float(np.percentile(level_db, 98.0))
 
 
 class Gate:
@@ -50,7 +54,7 @@ class Gate:
             self._bands[mels, band] = 1.0
         # As nothing is known of what was before, it was silent: all that sounds is new at first.
         self._levels: Floats = np.full((len(groups), looks * self._every), SILENCE_DB, np.float32)
-        self._floor: Floats = self._levels[:, 0].copy()
+        self._floor = self._look()
         self._restart()
 
     def _restart(self) -> None:
@@ -72,21 +76,19 @@ class Gate:
             self._levels[:, self._at : self._at + len(now)] = now.T
             self._at = (self._at + len(now)) % self._levels.shape[1]
             if self._at % self._every == 0:
-                place = int(self.spec.quantile * self._levels.shape[1])
-                self._floor = np.partition(self._levels, place, axis=1)[:, place]
+                self._floor = self._look()
 
     def novelty_db(self, start: int, end: int) -> float:
         """By how much the window from frame `start` to `end` stands out from the floor, at least 0.
 
-        In the band where it does so most, at the time; for `heard_s` of the window.
+        In the slice and the band where it does so most.
         """
         novelty = self._novelty[
             start // self._slice - self._first : end // self._slice - self._first
         ]
         if not len(novelty):  # too short to be judged
             return -SILENCE_DB
-        place = min(len(novelty), max(1, round(self.spec.heard_s / self._slice_s)))
-        return max(0.0, float(np.partition(novelty, -place)[-place]))
+        return max(0.0, float(novelty.max()))
 
     def forget(self, before: int) -> None:
         """No window will start before the frame `before`."""
@@ -102,7 +104,13 @@ class Gate:
         known = np.roll(self._levels, -self._at, axis=1)  # the oldest first
         lost = min(known.shape[1], round(seconds / self._slice_s))
         self._levels = np.pad(known[:, lost:], ((0, 0), (0, lost)), constant_values=SILENCE_DB)
+        self._floor = self._look()
         self._restart()
+
+    def _look(self) -> Floats:
+        """The floor as it is now, in each band."""
+        place = int(self.spec.quantile * self._levels.shape[1])
+        return np.partition(self._levels, place, axis=1)[:, place]
 
     def _levels_of(self, frames: Floats) -> Floats:
         """Levels in dB re full scale, as of `level_db`; shape = (slices, bands)."""

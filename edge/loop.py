@@ -12,7 +12,7 @@ from edge.captioner import Captioner
 from edge.checked import checked
 from edge.config import StreamConfig
 from edge.features import FeatureSpec, Floats, LogMelStream
-from edge.gate import SILENCE_DB, Gate
+from edge.gate import SILENCE_DB, Gate, loud_db
 from edge.resample import Resampler
 from edge.sources import Source
 from edge.windows import windows_of
@@ -191,7 +191,7 @@ class Loop:
         began = time.perf_counter()
         start = max(0, end - self._window)
         features, levels = self._windows.window(start, end)
-        level = _loud(levels)
+        level = loud_db(levels)
         state, text, confidence = "quiet", "", 1.0
         stands_out = self._gate.novelty_db(start, end) >= self.config.novelty_db
         if level >= self.config.quiet_db and stands_out:
@@ -219,11 +219,6 @@ class Loop:
 def _plain(spec: FeatureSpec) -> FeatureSpec:
     """`spec` with frames that are the same in every window."""
     return replace(spec, centred=False, top_db=None)
-
-
-def _loud(level_db: Floats) -> float:
-    """Level that a twentieth of the frames exceed: a short bark counts, a click does not."""
-    return float(np.percentile(level_db, 95.0))
 
 
 def level_db_of(samples: Floats) -> float:

@@ -147,7 +147,7 @@ set_up_test() {
     # First and by itself, so that TORCH_INDEX holds for it alone.
     # --no-compile: a minute for 16 000 files, of which the tests load a few; Python compiles those.
     pip_install .venv-test --no-compile "$TORCH" ${TORCH_INDEX:+--index-url "$TORCH_INDEX"}
-    pip_install .venv-test --no-compile --editable '.[dev,import,nncf,torch,train,bench,htsat,scores,mqtt]'
+    pip_install .venv-test --no-compile --editable '.[dev,web,mqtt,import,nncf,torch,train,bench,htsat,scores]'
     printf '%s\n' "$now" >.venv-test/.stamp
   fi
 }
@@ -204,11 +204,12 @@ lint() {
 test_all() {
   set_up_test
   local packages=()
-  # Tests of the microphone run a private PulseAudio server, those of streams run ffmpeg, and those of
-  # MQTT a broker.
-  mapfile -t packages < <(missing pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins ffmpeg mosquitto)
+  # Tests of the microphone run a private PulseAudio server; those of streams run ffmpeg, those of the
+  # page a browser, and those of MQTT a broker.
+  mapfile -t packages < <(missing pulseaudio pulseaudio-utils libportaudio2 libasound2-plugins ffmpeg \
+    chromium chromium-driver mosquitto)
   if [[ ${#packages[@]} -gt 0 ]]; then
-    need_apt "tests of microphones, streams and MQTT need system packages" "${packages[@]}" ||
+    need_apt "tests of microphones, streams, MQTT and the page need packages" "${packages[@]}" ||
       say "going on: tests of what is missing will be skipped" >&2
   fi
   lint

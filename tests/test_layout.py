@@ -13,12 +13,14 @@ from tests.helpers import ROOT
 ORDER = ["edge", "export", "distill", "benchmarks"]  # each may use those before it
 DEVICE = {"numpy", "onnxruntime", "sounddevice", "soundfile", "soxr", "yaml"}
 ASKED_FOR = {"openvino", "torch", "onnx"}  # by --backend, and imported in edge/backends alone
+OF_BROKER = {"paho"}  # by --mqtt
+OF_PAGE = {"starlette", "uvicorn", "segno"}  # by --serve, and imported in edge/web alone
 
 
-def imports(package: str, without: str = "nothing") -> set[str]:
+def imports(package: str, *without: str) -> set[str]:
     found = set()
     for path in (ROOT / package).rglob("*.py"):
-        if without in path.parts:
+        if set(without) & set(path.relative_to(ROOT).parts):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -35,9 +37,9 @@ def test_arrows_point_down(package: str) -> None:
 
 
 def test_edge_needs_what_the_package_installs_and_nothing_else() -> None:
-    assert imports("edge") - {"edge"} == DEVICE | ASKED_FOR | {"paho"}  # by --mqtt
-    apart = imports("edge", without="backends") - {"edge"}
-    assert apart == DEVICE - {"onnxruntime"} | {"paho"}
+    assert imports("edge") - {"edge"} == DEVICE | ASKED_FOR | OF_PAGE | OF_BROKER
+    apart = imports("edge", "backends", "web") - {"edge"}
+    assert apart == (DEVICE - {"onnxruntime"}) | OF_BROKER
 
 
 def test_the_command_line_loads_no_pytorch() -> None:

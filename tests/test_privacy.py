@@ -105,9 +105,13 @@ def test_the_runtime_keeps_nothing_in_the_home(bare: dict[str, str], first: str)
     assert list(Path(bare["HOME"]).iterdir()) == []
 
 
-def test_no_setting_but_the_device_names_a_server() -> None:
-    """What the help lists is all there is; audio may come from a URL, and nothing goes to one."""
+def test_no_setting_but_the_device_the_broker_and_the_page_names_a_server() -> None:
+    """What the help lists is all there is; audio may come from a URL, and none goes to one.
+
+    `--mqtt` has captions sent to the broker that it names; `--serve` waits to be asked, and asks
+    nobody.
+    """
     said = aac_stream("--help").stdout.lower()
     options = re.split(r"\n  (?=-)", said)
-    naming = [text.split()[0] for text in options if re.search(r"url|host|server|port\b", text)]
-    assert naming == ["--device"]
+    naming = [text.split()[0] for text in options[1:] if re.search(r"url|host|server|port\b", text)]
+    assert naming == ["--device", "--mqtt", "--serve"]

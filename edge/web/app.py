@@ -83,7 +83,9 @@ def make_app(feed: Feed, live: Live, board: Board, access: Access) -> ASGIApp:
         Route("/", file),
         Route("/{name}", file),
     ]
-    return _Guard(Starlette(routes=routes), access)
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False  # to what a request says is our name
+    return _Guard(app, access)
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:

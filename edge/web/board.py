@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -92,7 +93,7 @@ class _Metrics:
     def __init__(self) -> None:
         self.text = ""
 
-    def add(self, name: str, kind: str, what: str, values: dict[str, float]) -> None:
+    def add(self, name: str, kind: str, what: str, values: Mapping[str, float]) -> None:
         """`values` by their labels."""
         name = f"aac_stream_{name}"
         self.text += f"# HELP {name} {what}\n# TYPE {name} {kind}\n"

@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MOST = 256  # connections, a few for each viewer; far below what a process may open
+MOST = 192  # connections; with all that wait, fewer than a process may have open: often 1024
 SILENT_S = 10.0  # in which a request must be whole
 
 

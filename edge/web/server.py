@@ -17,7 +17,7 @@ from edge.web.live import Live
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 64  # also how many are accepted before those there are are looked at again
+BACKLOG = 512  # that wait; also how many are taken before any of them is looked at
 SENT = 64 * 1024  # bytes on their way to a viewer: seconds of a slow one, not minutes
 GONE_MS = 30_000  # after which a viewer that takes nothing is given up by the kernel
 

@@ -60,9 +60,10 @@ class _Painter:
         self._waiting = 0  # samples
         self._lock = threading.Lock()
         self._next_s = -1.0  # where the next block begins, if none is missing
-        self._spec: FeatureSpec | None = None
-        self._frames: Floats = np.zeros((0, BANDS), np.float32)  # of no whole column yet
-        self._column_s = 0.0  # where the next column begins
+        self._spec: FeatureSpec | None = None  # what follows is set where that is
+        self._stream: LogMelStream
+        self._frames: Floats  # that make no whole column yet
+        self._column_s: float  # where the next column begins
 
     def hear(self, start_s: float, samples: Floats, rate: int) -> None:
         with self._lock:

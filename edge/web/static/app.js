@@ -61,6 +61,7 @@ function choose(name) {
 
 const handlers = {
   hello({ run }) {
+    if (store.run && store.run !== run) for (const one of lanes.values()) one.restart();
     store.hello(run);
     show();
   },
@@ -152,6 +153,7 @@ element("keys").addEventListener("change", (event) => settings.setKeys(event.tar
 element("device").addEventListener("change", (event) => choose(event.target.value));
 
 function draw(now) {
+  settings.follow();
   for (const one of lanes.values()) one.draw(now, settings.shown);
   requestAnimationFrame(draw);
 }

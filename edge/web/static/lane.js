@@ -45,6 +45,7 @@ export class Lane {
     this.edgeS = null; // the second at the right edge
     this.drawn = 0;
     this.nowS = null;
+    this.name = "";
     this.movedAt = performance.now(); // when there was new audio
     this.beganMs = null; // of second 0, by the clock on the wall
   }
@@ -56,7 +57,7 @@ export class Lane {
       this.sure.textContent = "";
       return;
     }
-    this.title.textContent = status.name === this.device ? this.device : `${this.device} · ${status.name}`;
+    if (status.name !== this.name) this.setName(status.name);
     if (status.now_s !== this.nowS) this.movedAt = performance.now();
     this.nowS = status.now_s;
     const still = performance.now() - this.movedAt > GONE_MS;
@@ -67,6 +68,22 @@ export class Lane {
     const db = Math.max(-90, Math.min(0, status.level_db));
     this.fill.style.transform = `scaleX(${1 + db / 90})`;
     this.db.textContent = status.level_db <= -120 ? "silence" : `${Math.round(status.level_db)} dB`;
+  }
+
+  /** What the system calls it, beside what captions call it; of a path, its end. */
+  setName(name) {
+    this.name = name;
+    this.title.replaceChildren(this.device);
+    if (name !== this.device) this.title.append(make("small", "", name.split("/").at(-1)));
+    this.title.title = name;
+  }
+
+  /** Another run of the server has another clock. */
+  restart() {
+    this.spectrogram.forget();
+    this.events.clear();
+    this.marks.replaceChildren();
+    this.edgeS = this.beganMs = null;
   }
 
   setState(state, word) {

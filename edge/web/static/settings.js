@@ -26,7 +26,6 @@ export class Settings {
     this.size = Math.max(0, SIZES.indexOf(size) < 0 ? 1 : SIZES.indexOf(size));
     this.theme = THEMES.includes(load("theme", "system")) ? load("theme", "system") : "system";
     this.keys = load("keys", "on") === "on";
-    dark.addEventListener("change", () => this.apply());
     this.apply();
   }
 
@@ -44,6 +43,11 @@ export class Settings {
     document.getElementById("smaller").disabled = this.size === 0;
     document.getElementById("larger").disabled = this.size === SIZES.length - 1;
     document.getElementById("keys").checked = this.keys;
+  }
+
+  /** Called as the page is drawn: the system may have turned dark, or light. */
+  follow() {
+    if (document.documentElement.dataset.theme !== this.shown) this.apply();
   }
 
   resize(steps) {

@@ -21,7 +21,6 @@ export class Spectrogram {
     if (step_s !== this.stepS || bands !== this.bands) this.begin(step_s, bands);
     const bytes = Uint8Array.from(atob(values), (c) => c.charCodeAt(0));
     const first = Math.round(start_s / step_s);
-    if (this.endS !== null && first * step_s < this.endS - KEPT_S) this.forget(); // another clock
     const count = bytes.length / bands;
     for (let i = 0; i < count; i++) {
       this.columns.set(first + i, bytes.subarray(i * bands, (i + 1) * bands));
