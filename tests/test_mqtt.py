@@ -181,6 +181,27 @@ def test_home_assistant_that_starts_again_is_told_again(
 
 
 @needs_broker
+def test_a_reload_that_connects_anew_leaves_it_online(
+    here: mosquitto.Broker, crying: Path, tmp_path: Path
+) -> None:
+    """The old connection says goodbye after the new one has said hello."""
+    config = tmp_path / "c.yaml"
+    config.write_text("format: text\n")
+    arguments = ("--device", f"yard={crying}", *OFTEN, "--mqtt", here.url, "--config", str(config))
+    with listener(here.port) as ear, running(*arguments) as run:
+        until(lambda: ear.of("aac-stream/status") == ["online"], "a sign of life")
+        config.write_text("format: jsonl\n")
+        run.hup()
+        run.told("format changed")
+        until(lambda: ear.of("aac-stream/status")[-2:] == ["offline", "online"], "online again")
+        before = len(ear.of("aac-stream/yard/event"))
+        until(lambda: len(ear.of("aac-stream/yard/event")) >= before + 2, "events")
+        assert ear.of("aac-stream/status")[-1] == "online"
+        end_well(run)
+        until(lambda: ear.of("aac-stream/status")[-1] == "offline", "the end")
+
+
+@needs_broker
 def test_the_broker_says_that_a_run_was_killed(here: mosquitto.Broker, crying: Path) -> None:
     url = f"{here.url}/home/hall"
     with listener(here.port) as ear:
