@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "--novelty-db",
         type=float,
         metavar="DB",
-        help="what stands out less from what has long gone on is background; 0: all is heard (14)",
+        help="what stands out less from what has long gone on is background; 0: all is heard (17)",
     )
     p.add_argument(
         "--min-confidence", type=float, metavar="P", help="say nothing that is less sure (0.42)"

@@ -34,7 +34,7 @@ class StreamConfig:
     window_s: float = 5.0  # what one caption is about
     hop_s: float = 1.0  # from one caption to the next
     quiet_db: float = -65.0  # dB re full scale; a window whose loud parts are below is quiet
-    novelty_db: float = 14.0  # dB by which a sound stands out from what has long gone on; 0: all do
+    novelty_db: float = 17.0  # dB by which a sound stands out from what has long gone on; 0: all do
     min_confidence: float = 0.42  # captions below are not shown
     format: str = "text"
     output: str | None = None  # file that captions are appended to; standard output if none

@@ -52,6 +52,7 @@ class Gate:
         self._bands = np.zeros((features.n_mels, len(groups)), np.float32)
         for band, mels in enumerate(groups):
             self._bands[mels, band] = 1.0
+        self._scale = np.float32(1.0 / (self._slice * 3.0 / 16.0 * features.window**2))
         # As nothing is known of what was before, it was silent: all that sounds is new at first.
         self._levels: Floats = np.full((len(groups), looks * self._every), SILENCE_DB, np.float32)
         self._floor = self._look()
@@ -62,6 +63,11 @@ class Gate:
         self._novelty: Floats = np.zeros(0, np.float32)  # of each slice that is kept, in dB
         self._first = 0  # number of the first of them
         self._at = 0  # where the next level goes
+
+    @property
+    def heard(self) -> int:
+        """Frames that were pushed so far."""
+        return (self._first + len(self._novelty)) * self._slice + len(self._frames)
 
     def push(self, frames: Floats) -> None:
         """The next frames, (frames, mels), none of which depends on others."""
@@ -110,12 +116,15 @@ class Gate:
     def _look(self) -> Floats:
         """The floor as it is now, in each band."""
         place = int(self.spec.quantile * self._levels.shape[1])
-        return np.partition(self._levels, place, axis=1)[:, place]
+        # Not np.partition: it takes ten times as long where most levels are alike, as in silence.
+        return np.sort(self._levels, axis=1)[:, place]
 
     def _levels_of(self, frames: Floats) -> Floats:
         """Levels in dB re full scale, as of `level_db`; shape = (slices, bands)."""
-        spec = self.features
-        power = 10.0 ** ((frames * spec.std + spec.mean) / 10.0)
-        power = power.reshape(-1, self._slice, spec.n_mels).mean(axis=1) @ self._bands
-        least = 10.0 ** (SILENCE_DB / 10.0)
-        return 10.0 * np.log10(np.maximum(power / (3.0 / 16.0 * spec.window**2), least))
+        if not len(frames):
+            return np.zeros((0, len(self._levels)), np.float32)
+        spec, tenth = self.features, np.float32(np.log(10.0) / 10.0)  # e is quicker than 10
+        power = np.exp(frames * (tenth * np.float32(spec.std)) + tenth * np.float32(spec.mean))
+        power = power.reshape(-1, self._slice, spec.n_mels).sum(axis=1) @ self._bands
+        level = np.log(power * self._scale) / tenth
+        return np.maximum(level, np.float32(SILENCE_DB))

@@ -153,7 +153,9 @@ class Loop:
         if self._tap is not None and len(resampled):
             self._tap(self._offset_s + self._samples / self._spec.sample_rate, resampled)
         self._samples += len(resampled)
-        self._hear(resampled)
+        self._windows.push(resampled)
+        if self._frames is not None:
+            self._gate.push(self._frames.push(resampled))
         self.stats.busy_s += time.perf_counter() - began
         due = max(0, (self._windows.heard - self._next_end) // self._hop + 1)
         if due > 1 and not self._source.lossless:
@@ -167,15 +169,6 @@ class Loop:
         before = self._next_end - self._hop - self._window
         self._windows.forget(before)
         self._gate.forget(before)
-
-    def _hear(self, samples: Floats) -> None:
-        """The windows and the gate have the same frames, where those depend on no window."""
-        heard = self._windows.heard
-        self._windows.push(samples)
-        if self._frames is None:
-            self._gate.push(self._windows.window(heard, self._windows.heard)[0])
-        else:
-            self._gate.push(self._frames.push(samples))
 
     def _finish(self) -> Iterator[Caption]:
         """The end of a source: what no window has covered yet, if it is worth a caption."""
@@ -191,6 +184,8 @@ class Loop:
         began = time.perf_counter()
         start = max(0, end - self._window)
         features, levels = self._windows.window(start, end)
+        if self._frames is None:
+            self._gate.push(self._windows.window(self._gate.heard, end)[0])
         level = loud_db(levels)
         state, text, confidence = "quiet", "", 1.0
         stands_out = self._gate.novelty_db(start, end) >= self.config.novelty_db
