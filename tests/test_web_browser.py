@@ -21,7 +21,6 @@ from tests.web import get, served
 pytest.importorskip("starlette", reason="needs the extra: pip install 'aac-stream[web]'")
 pytest.importorskip("uvicorn", reason="needs the extra: pip install 'aac-stream[web]'")
 
-MOVE = "requestAnimationFrame"
 # Of every colour that is shown with words on it, the contrast by WCAG 2.
 CONTRASTS = """
 const luminance = (rgb) => rgb.slice(0, 3).map((c) => c / 255)

@@ -13,6 +13,7 @@ from edge.track import Event
 from edge.web import feed as feeds
 from edge.web.export import as_json, subtitles, text
 from edge.web.feed import Feed
+from edge.web.live import Live
 from edge.web.spectrogram import BANDS, COLUMN_S, KEPT_S, Spectrogram
 
 RATE = 16_000
@@ -33,6 +34,16 @@ def test_who_was_slow_gets_the_newest_of_each_event_once() -> None:
     feed.push(heard(1, "birds sing"))  # the number again, by another track of the device
     assert [r.key for r in feed.history()] == [1, 2, 3]
     assert feed.events == {"a": 3}
+
+
+def test_who_comes_late_has_events_in_the_order_of_who_was_there() -> None:
+    feed = Feed()
+    for one in (heard(1), heard(2), heard(2, is_open=False), heard(1, is_open=False)):
+        feed.push(one)
+    told, change = Live(feed, Spectrogram(lambda: RATE), None)._events(0)  # type: ignore[arg-type]
+    assert change == feed.changes == 4
+    assert f"id: {feed.mark(4)}\n" in told
+    assert [one["key"] for one in json.loads(told.partition("data: ")[2])] == [1, 2]
 
 
 def test_a_mark_of_another_run_or_of_nobody_is_before_all() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -43,9 +42,3 @@ class Connection(H11Protocol):
     def _is_silent(self) -> None:
         if self.cycle is None:
             self.transport.abort()
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __eq__(self, other: Any) -> bool:
-        return self is other

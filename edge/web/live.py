@@ -74,7 +74,8 @@ class Live:
         if not records:
             return "", change
         change = records[-1].change
-        data = [record.data() for record in records]
+        # As they opened: who comes late then has them in the order of who was there.
+        data = [record.data() for record in sorted(records, key=lambda record: record.key)]
         return _message("events", data, self._feed.mark(change)), change
 
     async def captions(self, mark: str | None) -> AsyncIterator[str]:

@@ -21,7 +21,7 @@ from edge.web.spectrogram import Spectrogram
 
 log = logging.getLogger(__name__)
 
-END_S = 0.5  # that the server has to end; viewers come back by themselves
+END_S = 0.25  # that the server has to end: with all else that ends, less than the signal leaves
 
 
 class Page:
