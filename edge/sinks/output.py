@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import stat
 import sys
@@ -13,6 +14,8 @@ from edge.errors import OutputError
 from edge.formats import make_format
 from edge.heard import Heard
 from edge.sinks.mending import mend
+
+NO_FILE = -1  # in place of a descriptor
 
 
 class Output:
@@ -25,9 +28,8 @@ class Output:
         self._json_lines = kind in ("jsonl", "events")
         self._deserted = False  # a named pipe whose reader went away
         # Unbuffered, and so without a lock that a write which hangs would hold to the end.
-        self._file = sys.stdout.fileno() if path is None else -1
+        self._file = _standard_output() if path is None else NO_FILE
         if path is None:
-            sys.stdout.flush()
             self._header = self._format.header
             return
         self._file, begun = self._open(path)
@@ -74,7 +76,11 @@ class Output:
         if self._deserted:
             self.reopen()
         try:
-            _write_whole(self._file, piece.encode())
+            if self._file == NO_FILE:
+                sys.stdout.write(piece)
+                sys.stdout.flush()
+            else:
+                _write_whole(self._file, piece.encode())
         except BrokenPipeError as error:
             if self._path is None:
                 raise
@@ -100,6 +106,14 @@ class Output:
     def close(self) -> None:
         if self._path is not None:
             os.close(self._file)
+
+
+def _standard_output() -> int:
+    try:
+        sys.stdout.flush()
+        return sys.stdout.fileno()
+    except io.UnsupportedOperation:  # in a notebook
+        return NO_FILE
 
 
 def _write_whole(file: int, piece: bytes) -> None:
