@@ -34,7 +34,7 @@ class Ear:
         before: Ear | None = None,
         tap: Tap | None = None,
     ) -> None:
-        """Opens the device. Its clock goes on from that of `before`, which has stopped.
+        """Opens the device. Its clock goes on from that of `before`, with a gap if that has ended.
 
         `tap` is given all audio, in the ear's thread, and must be quick.
 
@@ -44,11 +44,16 @@ class Ear:
         self.source = open_source(device.what, config)
         began_s = 0.0 if before is None else before.loop.now_s
         self.loop: Loop = Loop(self.source, captioner, config, began_s, tap)
-        if before is not None and not self.source.lossless:
+        if before is not None and before.stopped and not self.source.lossless:
             self.loop.skip(time.monotonic() - before.loop.lived_at)
         self.error: Exception | None = None
         self._put, self._state = put, "listening"
         self._thread = threading.Thread(target=self._run, name=f"ear {device.label}", daemon=True)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it listens no more."""
+        return not self._thread.is_alive()
 
     @property
     def overflows(self) -> int:

@@ -49,9 +49,8 @@ class Hub:
         self._config, self._captioner = config, captioner
         self._heard: deque[tuple[Ear, Heard | None]] = deque()
         self._news = threading.Condition()
-        self._closed = False
         self._ears: list[Ear] = []
-        self._all: list[Ear] = []  # those that have ended too, for what they count
+        self._past, self._past_overflows = Stats(), 0  # of devices that have ended
         self._open([(device, None) for device in devices_of(config.device)], config)
 
     def start(self) -> None:
@@ -104,14 +103,21 @@ class Hub:
             yield self.take()
 
     def _over(self, ear: Ear) -> None:
-        self._ears.remove(ear)
-        ear.stop(0.0)
+        self._drop(ear, 0.0)
         if ear.error is not None and not self._ears:
             raise ear.error
         if ear.error is not None:
             self.failed = True
             bug = ear.error if not isinstance(ear.error, AacStreamError) else None
             log.error("%s; the other devices go on", ear.error, exc_info=bug)
+
+    def _drop(self, ear: Ear, timeout: float) -> None:
+        """End `ear`; what it counted stays, and nothing else of it: it holds much."""
+        ear.stop(timeout)
+        self._ears.remove(ear)
+        counts = zip(astuple(self._past), astuple(ear.loop.stats), strict=True)
+        self._past = Stats(*(a + b for a, b in counts))
+        self._past_overflows += ear.overflows
 
     def change(self, config: StreamConfig, captioner: Captioner) -> None:
         """Go on with other settings or another model; only devices that change are opened again.
@@ -125,8 +131,7 @@ class Hub:
         kept = ended | {ear.device for ear in self._ears if ear not in gone}
         new = [device for device in wanted if device not in kept]
         for ear in gone:  # first, for a device may let in only one
-            self._ears.remove(ear)
-            ear.stop(timeout=2.0)
+            self._drop(ear, timeout=2.0)
         before: list[Ear | None] = [*gone, *[None] * len(new)]
         try:
             self._open(list(zip(new, before, strict=False)), config, captioner)
@@ -158,12 +163,11 @@ class Hub:
                 ear.stop(0.0)
             raise
         self._ears += ears
-        self._all += ears
 
     def _put(self, ear: Ear, heard: Heard | None) -> None:
         """Called by the ears, in their threads."""
         if heard is not None:
-            while ear.source.lossless and len(self._heard) >= WAITING and not self._closed:
+            while ear.source.lossless and len(self._heard) >= WAITING and not ear.loop.ended:
                 time.sleep(0.005)
             if len(self._heard) >= KEPT:
                 self.lost += 1
@@ -184,13 +188,13 @@ class Hub:
 
     def stats(self) -> Stats:
         """Of all devices together."""
-        counts = [astuple(ear.loop.stats) for ear in self._all]
+        counts = [astuple(s) for s in [self._past, *(ear.loop.stats for ear in self._ears)]]
         return Stats(*(sum(column) for column in zip(*counts, strict=True)))
 
     @property
     def overflows(self) -> int:
         """Times that a device itself lost audio."""
-        return sum(ear.overflows for ear in self._all)
+        return self._past_overflows + sum(ear.overflows for ear in self._ears)
 
     def status(self) -> list[Status]:
         """How each device is now."""
@@ -198,13 +202,11 @@ class Hub:
 
     def close(self, timeout: float = 0.8) -> list[Heard]:
         """End, as far as it does within `timeout` seconds; returns what was heard last."""
-        self._closed = True
         for ear in self._ears:
             ear.loop.end()
         until = time.monotonic() + timeout
-        for ear in self._ears:
-            ear.stop(max(0.0, until - time.monotonic()))
-        self._ears = []
+        for ear in list(self._ears):
+            self._drop(ear, max(0.0, until - time.monotonic()))
         rest = [heard for _, heard in self._heard if heard is not None]
         self._heard.clear()
         return rest

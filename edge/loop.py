@@ -70,7 +70,7 @@ class Loop:
         self.lived_at = time.monotonic()  # when it last asked for audio
         self._source, self._start_s, self._tap = source, offset_s, tap
         self._next: tuple[StreamConfig, Captioner] | None = None  # from the next block on
-        self._ended = False
+        self.ended = False  # no more is wanted of it
         self._gate = Gate(_plain(captioner.bundle.features))
         self._restart()
 
@@ -95,7 +95,7 @@ class Loop:
 
     def end(self) -> None:
         """No more captions, from the next block on."""
-        self._ended = True
+        self.ended = True
 
     def _restart(self) -> None:
         config, self._spec = self.config, self.captioner.bundle.features
@@ -118,7 +118,7 @@ class Loop:
         """
         for block in checked(self._source):
             self.lived_at = time.monotonic()
-            if self._ended:
+            if self.ended:
                 return
             if self._changes() or block.lost:
                 # No window reaches across a gap: what it would say did not sound like that.
