@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 from edge.config import StreamConfig
@@ -16,7 +16,7 @@ from edge.session import load_model
 log = logging.getLogger(__name__)
 
 
-class Stream(Iterator[Heard]):
+class Stream(Iterator[Heard], AbstractContextManager["Stream"]):
     """What is heard, window by window, until the devices end or `close` is called.
 
     Also a context manager, which closes it.
@@ -41,15 +41,7 @@ class Stream(Iterator[Heard]):
         """Give the devices back; what waits in `next`, in another thread, ends."""
         self._hub.close()
 
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:  # of a loop that was left, or never begun
@@ -67,7 +59,7 @@ def stream(device: str | list[str] = "mic", **settings: Any) -> Stream:
     return Stream(StreamConfig(device=device, **settings))
 
 
-class Listener:
+class Listener(AbstractContextManager["Listener"]):
     """Calls `callback` with each window, from a thread of its own; also a context manager."""
 
     def __init__(self, callback: Callable[[Heard], None], stream: Stream) -> None:
@@ -86,15 +78,7 @@ class Listener:
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
-    def __enter__(self) -> Listener:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _run(self) -> None:
