@@ -45,18 +45,22 @@ return found;
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Browser]:
+def run(long: Path) -> Iterator[tuple[Running, int]]:
+    """The sample, as it plays, in two rooms."""
     need_browser()
-    with browser() as one:
-        yield one
+    with served("--device", f"kitchen={SAMPLE}", "--device", f"den={long}") as served_run:
+        yield served_run
 
 
 @pytest.fixture(scope="module")
-def run(page: Browser, long: Path) -> Iterator[tuple[Running, int]]:
-    """The sample, as it plays, in two rooms."""
-    del page  # without a browser, there is no need of it
-    with served("--device", f"kitchen={SAMPLE}", "--device", f"den={long}") as served_run:
-        yield served_run
+def page(run: tuple[Running, int]) -> Iterator[Browser]:
+    """The page, once there are captions: each test may be the first of a worker."""
+    with browser() as one:
+        one.look(1280, 900)
+        one.driver.get(url(run[1]))
+        until(lambda: one.text("#link .word") == "live", "the stream")
+        until(lambda: len(one.texts("#events .words")) >= 5, "captions")
+        yield one
 
 
 def url(port: int) -> str:
@@ -64,12 +68,8 @@ def url(port: int) -> str:
 
 
 def test_captions_appear_and_marks_are_at_the_right_second(
-    page: Browser, run: tuple[Running, int]
+    page: Browser,
 ) -> None:
-    page.look(1280, 900)
-    page.driver.get(url(run[1]))
-    until(lambda: page.text("#link .word") == "live", "the stream")
-    until(lambda: len(page.texts("#events .words")) >= 5, "captions")
     events = page.run(
         "return [...document.querySelectorAll('[data-device=kitchen] .mark')]"
         ".map(m => [m.textContent, Number(m.dataset.startS)])"
