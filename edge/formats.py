@@ -9,6 +9,7 @@ from typing import Protocol
 from edge.config import StreamConfig
 from edge.devices import devices_of
 from edge.heard import Heard
+from edge.ongoing import Ongoing
 from edge.subtitles import VTT_HEADER, Cue, Cues, srt, vtt
 from edge.track import TrackSpec
 
@@ -58,22 +59,20 @@ class Text:
     def __init__(self, labelled: bool) -> None:
         """`labelled`: say which device it was."""
         self._labelled = labelled
-        self._open: dict[str, set[int]] = {}  # events, by device
+        self._ongoing = Ongoing()
         self._told: set[str] = set()  # devices of which something was told since it was quiet
 
     def of(self, heard: Heard) -> str:
-        open_now = self._open.setdefault(heard.device, set())
+        self._ongoing.push(heard)
         who = f"{heard.device}: " if self._labelled else ""
         out = ""
         for event in heard.events:
             if event.open:
-                open_now.add(event.number)
                 out += f"{clock(event.start_s)}  {who}{event.text}  [{event.confidence:.0%}]\n"
                 self._told.add(heard.device)
-            else:
-                open_now.discard(event.number)
         caption = heard.caption
-        if caption and caption.state == "quiet" and not open_now and heard.device in self._told:
+        is_quiet = caption and caption.state == "quiet" and not self._ongoing.of(heard.device)
+        if caption and is_quiet and heard.device in self._told:
             out += f"{clock(caption.start_s)}  {who}(quiet)\n"
             self._told.discard(heard.device)
         return out

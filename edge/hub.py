@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 BEAT_S = 0.5  # `heard` gives the caller a turn this often
 STUCK_S = 10.0  # a loop that asked for no audio for so long hangs
 WAITING = 64  # captions of a file that is read as fast as it goes, while their reader is busy
-KEPT = 3600  # captions of devices that do not wait; then the oldest are lost
+KEPT = 3600  # captions of devices that do not wait, an hour; what follows is lost
 
 # The settings for which a device is opened again.
 OF_SOURCE = ("rate", "channels", "channel", "fast")
@@ -44,7 +44,6 @@ class Hub:
         Raises: AudioError or DeviceError if one cannot be opened, and waiting would not help.
         """
         self.failed = False  # whether a device has ended by an error, while others went on
-        self.lost = 0  # captions that nobody came for in time
         self.listeners: list[Listener] = []
         self._config, self._captioner = config, captioner
         self._heard: deque[tuple[Ear, Heard | None]] = deque()
@@ -170,7 +169,6 @@ class Hub:
             while ear.source.lossless and len(self._heard) >= WAITING and not ear.loop.ended:
                 time.sleep(0.005)
             if len(self._heard) >= KEPT:
-                self.lost += 1
                 return
         with self._news:
             self._heard.append((ear, heard))

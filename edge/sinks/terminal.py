@@ -12,6 +12,7 @@ from collections.abc import Callable
 from edge.errors import OutputError
 from edge.formats import Text
 from edge.heard import Heard, Status
+from edge.ongoing import Ongoing
 
 REFRESH_S = 0.2
 METER = 12  # cells
@@ -34,7 +35,7 @@ class Terminal:
         """`labelled`: say which device it was."""
         self._status, self._labelled = status, labelled
         self._text = Text(labelled)
-        self._sounding: dict[str, dict[int, str]] = {}  # open events, by device
+        self._ongoing = Ongoing()
         self._lines = 0  # live ones, above the cursor
         self._writing = threading.Lock()
         self._closed = threading.Event()
@@ -46,12 +47,7 @@ class Terminal:
         self._thread.start()
 
     def of(self, heard: Heard) -> str | None:
-        sounding = self._sounding.setdefault(heard.device, {})
-        for event in heard.events:
-            if event.open:
-                sounding[event.number] = event.text
-            else:
-                sounding.pop(event.number, None)
+        self._ongoing.push(heard)
         return self._text.of(heard) or None
 
     def end(self) -> None:
@@ -92,7 +88,7 @@ class Terminal:
         said = " · " if self._unicode else "; "
         # One window alone makes no event: until others agree, it listens.
         state = "quiet" if status.state == "quiet" else "listening"
-        now = said.join(list(self._sounding.get(status.device, {}).values())) or state
+        now = said.join(event.text for event in self._ongoing.of(status.device)) or state
         skipped = f"  ({status.skipped_windows} skipped)" if status.skipped_windows else ""
         level = f"{max(status.level_db, LOWEST_DB):4.0f} dB"
         line = f"{who}{self._meter(status.level_db)} {level}  {now}{skipped}"[:width]
