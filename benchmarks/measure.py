@@ -102,8 +102,8 @@ def _systems(args: argparse.Namespace, scratch: Path) -> tuple[list[System], lis
 
 def _fp32(scratch: Path) -> Path:
     """The fp32 bundle of the student that ships, made anew."""
+    from distill.models.checkpoint import load_checkpoint
     from export.bundle import write_bundles
-    from export.checkpoint import load_checkpoint
 
     (made,) = write_bundles(load_checkpoint(CHECKPOINT), ["fp32"], scratch)
     return made[0]

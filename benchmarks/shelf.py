@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distill.noise import NOISES, RATE, shaped_noise
+from distill.scenes.noise import NOISES, RATE, shaped_noise
 from edge.features import Floats
 
 RATES = (8000, 16_000, 22_050, 44_100, 48_000, 96_000)  # Hz, of devices

@@ -170,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
 def _clips(corpus: Path | None, seed: int) -> list[Floats]:
     clips = [read_clip(SAMPLE, RATE)]
     if corpus is not None:
-        from distill.corpus import read_clips
+        from distill.corpus.dataset import read_clips
 
         known = read_clips(corpus)
         order = np.random.default_rng([seed, 5]).permutation(len(known))[:CLIPS]

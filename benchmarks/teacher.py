@@ -9,7 +9,7 @@ import torch
 from benchmarks.results import Setting
 from benchmarks.subjects import NotHereError, Times
 from benchmarks.systems import System
-from distill.htsat_bart import random_htsat_bart
+from distill.teachers.htsat_bart import random_htsat_bart
 from edge.features import Floats
 
 

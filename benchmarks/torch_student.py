@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.systems import System
+from distill.models.checkpoint import load_checkpoint
+from distill.models.student import END, PAD, START
 from edge.backends import Backend, Run
 from edge.bundle import Bundle, DecoderSpec
 from edge.features import Floats
-from export.checkpoint import load_checkpoint
 from export.inference import DecoderGraph, EncoderGraph
-from export.student import END, PAD, START
 
 
 def load_torch_student(system: System, threads: int) -> tuple[Bundle, Backend]:

@@ -82,10 +82,10 @@ def _corpus_option(command: argparse.ArgumentParser) -> None:
 
 
 def _corpus(args: argparse.Namespace) -> None:
-    from distill.recipe.build import build
-    from distill.recipe.card import card
-    from distill.recipe.plots import plot
-    from distill.recipe.tables import load_recipe
+    from distill.corpus.build import build
+    from distill.corpus.card import card
+    from distill.corpus.plots import plot
+    from distill.corpus.tables import load_recipe
 
     cache = args.cache.expanduser()
     built = build(load_recipe(), args.folder, cache, args.shared, args.teacher, print)
@@ -99,16 +99,16 @@ def _corpus(args: argparse.Namespace) -> None:
 
 
 def _scenes(args: argparse.Namespace) -> None:
-    from distill.export_scenes import export_scenes
+    from distill.scenes.export_scenes import export_scenes
 
     export_scenes(args.corpus, args.folder, args.count, args.seconds, args.seed)
     print(f"wrote {args.count} scenes to {args.folder}")
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    from distill.config import DataConfig, read_config
-    from distill.prepare import prepare
-    from distill.sources import read_recordings
+    from distill.corpus.training_recordings import read_recordings
+    from distill.training.config import DataConfig, read_config
+    from distill.training.prepare import prepare
 
     config = read_config(args.config, DataConfig)
     recordings = []
@@ -125,8 +125,8 @@ def _prepare(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from distill.config import TrainConfig, read_config
-    from distill.train import train
+    from distill.training.config import TrainConfig, read_config
+    from distill.training.train import train
 
     config = read_config(args.config, TrainConfig)
     path = train(config, args.data, args.start, args.out, print)
@@ -134,7 +134,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from distill.examine import examine
+    from distill.evaluation.driver import examine
 
     page = examine(
         args.bundles, args.corpus, args.teacher, args.data, args.scenes, args.record, args.verbose
@@ -143,13 +143,13 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _ablation(args: argparse.Namespace) -> None:
-    from distill.ablation import ablation
+    from distill.evaluation.ablation import ablation
 
     print(ablation(args.config, args.data, args.corpus, args.start, args.out, print))
 
 
 def _keep(args: argparse.Namespace) -> None:
-    from distill.keep import keep
+    from distill.training.strip_checkpoint import keep
 
     keep(args.checkpoint, args.corpus, args.out)
     print(f"wrote {args.out}")

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from distill.models.checkpoint import Checkpoint
 from edge.bundle import GRAPHS, load_bundle
 from edge.clip import read_clip
 from edge.errors import BundleError
 from edge.features import Floats, LogMel
-from export.checkpoint import Checkpoint
 from export.compare import Difference, difference
 from export.graphs import export_decoder, export_encoder
 from export.manifest import write_manifest

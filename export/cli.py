@@ -81,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def write(args: argparse.Namespace) -> None:
     """Write the bundles that `make` and `import` are asked for, and say how they are."""
+    from distill.models.checkpoint import load_checkpoint
     from export.bundle import write_bundles
-    from export.checkpoint import load_checkpoint
     from export.variants import VARIANTS
 
     for name in args.variant or []:

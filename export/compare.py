@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from distill.models.checkpoint import Checkpoint
 from edge.backends import load_backend
 from edge.bundle import Bundle
 from edge.captioner import Captioner
 from edge.errors import BundleError
 from edge.features import Floats
 from edge.search import probabilities
-from export.checkpoint import Checkpoint
 
 CLIPS = 16  # enough to see a wrong graph, few enough to take seconds
 MADE_FRAMES = 500

@@ -10,8 +10,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from distill.models.student import Student
 from export.inference import DecoderGraph, EncoderGraph
-from export.student import Student
 
 OPSET = 18
 

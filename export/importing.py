@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from distill.models.checkpoint import Checkpoint
 from edge.bundle import SearchSpec
-from export.checkpoint import Checkpoint
 from export.hub import fetch
 from export.published import load_published
 

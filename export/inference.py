@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from export.student import Decoder, Layer, Student
+from distill.models.student import Decoder, Layer, Student
 
 
 class EncoderGraph(nn.Module):

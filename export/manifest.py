@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from edge.bundle import GRAPHS, MANIFEST, VERSION, DecoderSpec, read_manifest
-from export.checkpoint import Checkpoint
-from export.student import END, PAD, START
+from distill.models.checkpoint import Checkpoint
+from distill.models.manifest_file import write_manifest_file
+from distill.models.student import END, PAD, START
+from edge.bundle import GRAPHS, VERSION, DecoderSpec
 
 
 def write_manifest(checkpoint: Checkpoint, precision: str, form: str, folder: Path) -> None:
@@ -39,19 +38,8 @@ def write_manifest(checkpoint: Checkpoint, precision: str, form: str, folder: Pa
         "files": {name: _sha256(folder / name) for name in GRAPHS[form]},
         "vocabulary": checkpoint.words,
     }
-    _write(folder, manifest)
-
-
-def record_metrics(folder: Path, metrics: dict[str, float]) -> None:
-    """Put what an evaluation found into the manifest of the bundle in `folder`."""
-    _write(folder, read_manifest(folder) | {"metrics": metrics})
+    write_manifest_file(folder, manifest)
 
 
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _write(folder: Path, manifest: dict[str, Any]) -> None:
-    part = folder / (MANIFEST + ".part")
-    part.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(folder / MANIFEST)

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distill.models.checkpoint import DAMAGE
+from distill.models.encoders import ENCODERS, STAGES
+from distill.models.student import Student, StudentSpec
 from edge.errors import BundleError
 from edge.features import FeatureSpec, mel_bands
-from export.checkpoint import DAMAGE
-from export.encoder import ENCODERS, STAGES
 from export.hub import CONFIG, TOKENIZER, WEIGHTS
-from export.student import Student, StudentSpec
 
 State = dict[str, Tensor]
 

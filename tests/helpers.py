@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scenarios.live import Sound, known_sounds
-from distill.captions import load_wordings
-from distill.readback import Reader, read
+from distill.captions.caption_parser import Reader, read
+from distill.captions.writer import load_wordings
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "sample.ogg"

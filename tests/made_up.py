@@ -12,8 +12,8 @@ import yaml
 from numpy.typing import NDArray
 
 from distill.cli import main
-from distill.noise import RATE
-from distill.tagger import Tagger
+from distill.scenes.noise import RATE
+from distill.teachers.tagger import Tagger
 from tests.helpers import ROOT
 
 # Hz; labels that an FFT can tell

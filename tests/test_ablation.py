@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from distill import ablation
-from distill.ablation import Run, read_runs, table
 from distill.cli import main
-from distill.config import TrainConfig, read_config
 from distill.errors import CorpusError
-from export.checkpoint import load_checkpoint
+from distill.evaluation import ablation
+from distill.evaluation.ablation import Run, read_runs, table
+from distill.models.checkpoint import load_checkpoint
+from distill.training.config import TrainConfig, read_config
 from tests.helpers import ROOT
 from tests.made_up import experiment, the_line
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from distill.batches import Batch, Batches, augment, choose
-from distill.config import TrainConfig, read_config
 from distill.errors import CorpusError
-from distill.making import FEATURES
-from distill.store import read_shard, write_pseudo, write_shard
-from distill.vocabulary import SPECIAL, Vocabulary, vocabulary_of
-from export.student import PAD, START
+from distill.models.student import PAD, START
+from distill.models.vocabulary import SPECIAL, Vocabulary, vocabulary_of
+from distill.training.batches import Batch, Batches, augment, choose
+from distill.training.config import TrainConfig, read_config
+from distill.training.shard_builder import FEATURES
+from distill.training.shards import read_shard, write_pseudo, write_shard
 from tests.helpers import ROOT
 
 DEFAULT = read_config(ROOT / "distill" / "experiments" / "default.yaml", TrainConfig)

@@ -23,7 +23,7 @@ from benchmarks.scenarios.live import Shown, Sound, known_sounds, sound_to_capti
 from benchmarks.subjects import load_subject
 from benchmarks.systems import REFERENCE, System, in_pytorch, of_bundles
 from benchmarks.worker import Job
-from distill.captions import load_wordings
+from distill.captions.writer import load_wordings
 from edge.bundle import default_bundle
 from edge.errors import AacStreamError
 from edge.loop import Caption

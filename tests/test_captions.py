@@ -8,7 +8,10 @@ import re
 
 import pytest
 
-from distill.captions import (
+from distill.captions.caption_parser import Named, Reader, vocabulary
+from distill.captions.english import Wording, ing_form, parse_wording, third_person
+from distill.captions.sample import sample_page
+from distill.captions.writer import (
     COUNTS,
     DISTANCES,
     MANY,
@@ -19,11 +22,8 @@ from distill.captions import (
     together,
     write,
 )
-from distill.english import Wording, ing_form, parse_wording, third_person
-from distill.readback import Named, Reader, vocabulary
-from distill.recipe.tables import load_recipe
-from distill.sample_captions import sample_page
-from distill.truth import Event, Truth
+from distill.corpus.tables import load_recipe
+from distill.scenes.annotations import Event, Truth
 from tests.helpers import ROOT
 
 WORDINGS = load_wordings()
@@ -238,5 +238,5 @@ def test_a_caption_is_the_same_for_the_same_seed() -> None:
 
 
 def test_the_committed_sample_is_what_the_grammar_writes() -> None:
-    """After a change: python -m distill.sample_captions > docs/captions.md."""
+    """After a change: python -m distill.captions.sample > docs/captions.md."""
     assert (ROOT / "docs" / "captions.md").read_text(encoding="utf-8") == sample_page()

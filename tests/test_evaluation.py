@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill.caption_scores import corpus_metrics
-from distill.captions import load_wordings
-from distill.corpus import Clip
-from distill.evaluate import Answer, Figure, answers, figures
-from distill.examine import agreement, labels, page, summary
-from distill.heldback import Item
-from distill.listen import Told
-from distill.readback import KINDS, Reader, read
+from distill.captions.caption_parser import KINDS, Reader, read
+from distill.captions.writer import load_wordings
+from distill.corpus.dataset import Clip
+from distill.evaluation.caption_scores import corpus_metrics
+from distill.evaluation.driver import agreement, labels, page, summary
+from distill.evaluation.eval_set import Item
+from distill.evaluation.evaluate import Answer, Figure, answers, figures
+from distill.evaluation.inference import Told
 
 WORDINGS = load_wordings()
 READER = Reader(WORDINGS)

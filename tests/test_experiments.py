@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from distill.config import DataConfig, TrainConfig, read_config
 from distill.errors import CorpusError
+from distill.training.config import DataConfig, TrainConfig, read_config
 from tests.helpers import ROOT
 from tests.made_up import experiment
 

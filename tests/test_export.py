@@ -11,13 +11,13 @@ import soundfile
 import torch
 from torch import nn
 
-from distill.making import FEATURES
+from distill.models.checkpoint import Checkpoint, load_checkpoint
+from distill.models.student import Student, StudentSpec
+from distill.training.shard_builder import FEATURES
 from edge.backends import load_backend
 from edge.bundle import load_bundle
 from edge.captioner import Captioner, load_captioner
-from export.checkpoint import Checkpoint, load_checkpoint
 from export.cli import main
-from export.student import Student, StudentSpec
 from tests.helpers import SAMPLE
 
 WORDS = ["<pad>", "<start>", "<end>", *(f"w{i}" for i in range(37))]

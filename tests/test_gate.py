@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill.noise import shaped_noise
-from distill.recorded import Recorded
+from distill.evaluation.memory_source import Recorded
+from distill.scenes.noise import shaped_noise
 from edge.bundle import Bundle, default_bundle, load_bundle
 from edge.captioner import Captioner, Description, load_captioner
 from edge.clip import read_clip

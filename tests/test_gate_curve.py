@@ -12,8 +12,8 @@ from benchmarks.gate.curve import BEFORE, NO_GATE, SHIPS, Heard, Thresholds, lin
 from benchmarks.gate.grounds import GROUND_S, grounds
 from benchmarks.gate.hear import Chance, Stretch, Window
 from benchmarks.gate.page import page, plot
-from distill.audible import level_db
-from distill.noise import RATE, shaped_noise
+from distill.scenes.audibility import level_db
+from distill.scenes.noise import RATE, shaped_noise
 
 
 def window(

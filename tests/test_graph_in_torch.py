@@ -16,13 +16,13 @@ import torch
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from distill.models.encoders import ENCODERS
+from distill.models.student import Student, StudentSpec
 from edge.backends.graph_in_torch import TorchGraph
 from edge.bundle import default_bundle, load_bundle
 from edge.errors import BundleError
 from edge.features import LogMel
-from export.encoder import ENCODERS
 from export.graphs import export_decoder, export_encoder
-from export.student import Student, StudentSpec
 from tests.helpers import SAMPLE
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill.captions import load_wordings
-from distill.corpus import read_clips
+from distill.captions.caption_parser import Reader
+from distill.captions.writer import load_wordings
+from distill.corpus.dataset import read_clips
 from distill.errors import CorpusError
-from distill.heldback import Item, held_back_clips, items
-from distill.metrics import match_events, order_holds
-from distill.noise import NOISES, RATE
-from distill.readback import Reader
+from distill.evaluation.eval_set import Item, held_back_clips, items
+from distill.evaluation.metrics import match_events, order_holds
+from distill.scenes.noise import NOISES, RATE
 from tests.made_up import PITCH, tone
 
 WORDINGS = load_wordings()

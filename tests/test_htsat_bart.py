@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from distill.errors import CorpusError
-from distill.htsat_bart import (
+from distill.teachers.htsat_bart import (
     HtsatBart,
     clap_front_end,
     load_htsat_bart,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.helpers import ROOT
 
-ORDER = ["edge", "export", "distill", "benchmarks"]  # each may use those before it
+ORDER = ["edge", "distill", "export", "benchmarks"]  # each may use those before it
 DEVICE = {"numpy", "onnxruntime", "sounddevice", "soundfile", "soxr", "yaml"}
 ASKED_FOR = {"openvino", "torch", "onnx"}  # by --backend, and imported in edge/backends alone
 OF_BROKER = {"paho"}  # by --mqtt

@@ -11,14 +11,15 @@ import pytest
 import soundfile
 import torch
 
-from distill.captions import load_wordings
+from distill.captions.writer import load_wordings
 from distill.cli import main
-from distill.listen import by_bundle, by_student, by_teacher
-from distill.making import FEATURES
-from distill.noise import RATE
-from distill.tagger import load_tagger
-from distill.teacher import AudioSetTrm
-from distill.vocabulary import Vocabulary
+from distill.evaluation.inference import by_bundle, by_student, by_teacher
+from distill.models.student import Student, StudentSpec
+from distill.models.vocabulary import Vocabulary
+from distill.scenes.noise import RATE
+from distill.teachers.audioset_trm import AudioSetTrm
+from distill.teachers.tagger import load_tagger
+from distill.training.shard_builder import FEATURES
 from edge.bundle import default_bundle
 from edge.captioner import load_captioner
 from edge.clip import read_clip
@@ -26,7 +27,6 @@ from edge.config import StreamConfig
 from edge.features import Floats
 from edge.loop import Loop
 from edge.sources import FileSource
-from export.student import Student, StudentSpec
 from tests.helpers import SAMPLE
 from tests.made_up import the_line, tone
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill.losses import (
+from distill.models.student import PAD
+from distill.training.losses import (
     Projections,
     contrastive_loss,
     mse_loss,
     sequence_loss,
     supervised_loss,
 )
-from export.student import PAD
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 # (clip, position, word): what counts of TARGETS

@@ -17,12 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from distill import caption_scores
-from distill.caption_scores import MetricError, Scores, corpus_metrics, sentence_similarity
-from distill.captions import load_wordings, write
-from distill.metrics import Heard, bootstrap, match_events, order_holds, wilson
-from distill.readback import Named, Reader
-from distill.truth import Event, Truth
+from distill.captions.caption_parser import Named, Reader
+from distill.captions.writer import load_wordings, write
+from distill.evaluation import caption_scores
+from distill.evaluation.caption_scores import (
+    MetricError,
+    Scores,
+    corpus_metrics,
+    sentence_similarity,
+)
+from distill.evaluation.metrics import Heard, bootstrap, match_events, order_holds, wilson
+from distill.scenes.annotations import Event, Truth
 
 WORDINGS = load_wordings()
 READER = Reader(WORDINGS)

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from distill.captions import load_wordings
-from distill.noise import NOISES, RATE, shaped_noise, trim
+from distill.captions.writer import load_wordings
+from distill.scenes.noise import NOISES, RATE, shaped_noise, trim
 
 
 @pytest.mark.parametrize(("exponent", "octave_db"), [(0.0, 0.0), (1.0, 3.0), (2.0, 6.0)])

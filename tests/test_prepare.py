@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distill.captions import load_wordings
+from distill.captions.caption_parser import Reader
+from distill.captions.caption_parser import vocabulary as words_of
+from distill.captions.writer import load_wordings
 from distill.cli import main
-from distill.making import FEATURES
-from distill.readback import Reader
-from distill.readback import vocabulary as words_of
-from distill.store import read_about, read_shard, shard_folders
-from distill.tagger import EMBEDDING_DIM
+from distill.teachers.tagger import EMBEDDING_DIM
+from distill.training.shard_builder import FEATURES
+from distill.training.shards import read_about, read_shard, shard_folders
 from tests.made_up import PITCH, SMALL, experiment, prepare, state, the_line
 
 pytestmark = pytest.mark.usefixtures("one_thread")

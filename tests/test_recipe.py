@@ -11,11 +11,15 @@ import pytest
 import soundfile
 
 from distill.cli import main
-from distill.corpus import read_clips
-from distill.errors import CorpusError
-from distill.recipe.build import build
-from distill.recipe.card import card
-from distill.recipe.choosing import (
+from distill.corpus.build import build
+from distill.corpus.card import card
+from distill.corpus.clip_files import Piece
+from distill.corpus.cutting import RATE, cut, fault
+from distill.corpus.dataset import read_clips
+from distill.corpus.fingerprint import fingerprint, near_duplicates
+from distill.corpus.instruments import phrase
+from distill.corpus.plots import plot
+from distill.corpus.selection import (
     LEAST,
     MOST,
     Candidate,
@@ -23,14 +27,10 @@ from distill.recipe.choosing import (
     split_of,
     without_duplicates,
 )
-from distill.recipe.clips import Piece
-from distill.recipe.cutting import RATE, cut, fault
-from distill.recipe.fingerprint import fingerprint, near_duplicates
-from distill.recipe.instruments import phrase
-from distill.recipe.plots import plot
-from distill.recipe.sources import Recording
-from distill.recipe.synthetic import MAKERS, synthesise
-from distill.recipe.tables import Instrument, load_recipe
+from distill.corpus.sources import Recording
+from distill.corpus.synthetic import MAKERS, synthesise
+from distill.corpus.tables import Instrument, load_recipe
+from distill.errors import CorpusError
 from tests.helpers import ROOT
 
 RNG = np.random.default_rng(0)
@@ -80,7 +80,7 @@ def test_the_first_rule_that_matches_decides() -> None:
 
 def test_a_table_that_contradicts_another_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "recipe"
-    shutil.copytree(ROOT / "distill" / "recipe", folder)
+    shutil.copytree(ROOT / "distill" / "corpus", folder)
     with open(folder / "rules.csv", "a", encoding="utf-8") as file:
         file.write("scratch,*/x.wav,Unicorn,\n")
     with pytest.raises(CorpusError, match=r"'Unicorn' is not in labels\.yaml"):

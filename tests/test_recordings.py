@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from distill.making import FEATURES
-from distill.noise import RATE
-from distill.store import read_about, read_shard, shard_folders
+from distill.scenes.noise import RATE
+from distill.training.shard_builder import FEATURES
+from distill.training.shards import read_about, read_shard, shard_folders
 from edge.clip import read_clip
 from edge.features import LogMel
 from tests.made_up import prepare, state, the_line, tone

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from distill.audible import audible_times, band_power, level_db
-from distill.captions import load_wordings
+from distill.captions.caption_parser import Reader
+from distill.captions.writer import load_wordings
 from distill.cli import main
-from distill.corpus import Clip
-from distill.devices import DeviceSpec, through_device
-from distill.noise import RATE
-from distill.readback import Reader
-from distill.rooms import RoomSpec, placed_in_room
-from distill.simulate import SceneSpec, Simulator, counted
+from distill.corpus.dataset import Clip
+from distill.scenes.audibility import audible_times, band_power, level_db
+from distill.scenes.mic_augment import DeviceSpec, through_device
+from distill.scenes.noise import RATE
+from distill.scenes.room_augment import RoomSpec, placed_in_room
+from distill.scenes.simulator import SceneSpec, Simulator, counted
 
 PITCH = {"Bark": 400.0, "Cough": 1100.0, "Sneeze": 3000.0, "Rain": 7000.0}
 PLAIN = SceneSpec(

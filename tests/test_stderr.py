@@ -46,7 +46,7 @@ def test_loading_clips_in_threads_leaves_standard_error_open() -> None:
     code = """
 from pathlib import Path
 import sys
-from distill.corpus import Clip, load_all
+from distill.corpus.dataset import Clip, load_all
 load_all([Clip(Path("examples/sample.ogg"), "Rain", "event", "", "", "")] * 8, 16000)
 print("heard", file=sys.stderr)
 """

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from distill.cli import main
-from export.encoder import ENCODERS, HEAD, STEM, Encoder
-from export.student import Student, StudentSpec, sinusoids
+from distill.models.encoders import ENCODERS, HEAD, STEM, Encoder
+from distill.models.student import Student, StudentSpec, sinusoids
 from tests.made_up import experiment, the_line
 
 pytestmark = pytest.mark.usefixtures("one_thread")

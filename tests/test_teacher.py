@@ -13,15 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from distill.config import DataConfig, read_config
-from distill.decoder_training import train_decoder
 from distill.errors import CorpusError
-from distill.search import beam_search
-from distill.store import Shard
-from distill.tagger import EMBEDDING_DIM, Tagger, load_classes, load_tagger
-from distill.teacher import AudioSetTrm
-from distill.vocabulary import Vocabulary
-from export.student import END, PAD, START, Decoder, StudentSpec
+from distill.models.beam_search import beam_search
+from distill.models.student import END, PAD, START, Decoder, StudentSpec
+from distill.models.vocabulary import Vocabulary
+from distill.teachers.audioset_trm import AudioSetTrm
+from distill.teachers.decoder_training import train_decoder
+from distill.teachers.tagger import EMBEDDING_DIM, Tagger, load_classes, load_tagger
+from distill.training.config import DataConfig, read_config
+from distill.training.shards import Shard
 from tests.helpers import ROOT
 from tests.made_up import experiment
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from distill.batches import Batch
 from distill.cli import main
-from distill.config import TrainConfig, read_config
-from distill.schedule import warm_cosine
-from distill.store import ABOUT, read_about
-from distill.tagger import EMBEDDING_DIM
-from distill.train import Trainer
-from export.checkpoint import load_checkpoint
-from export.student import PAD
+from distill.models.checkpoint import load_checkpoint
+from distill.models.student import PAD
+from distill.teachers.tagger import EMBEDDING_DIM
+from distill.training.batches import Batch
+from distill.training.config import TrainConfig, read_config
+from distill.training.schedule import warm_cosine
+from distill.training.shards import ABOUT, read_about
+from distill.training.train import Trainer
 from tests.made_up import experiment, the_line
 
 pytestmark = pytest.mark.usefixtures("one_thread")

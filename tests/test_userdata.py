@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from distill.english import normalise
+from distill.captions.english import normalise
+from distill.corpus.user_recordings import LAYOUTS, find_recordings
 from distill.errors import CorpusError
-from distill.userdata import LAYOUTS, find_recordings
 
 RATE = 16_000
 

@@ -14,12 +14,12 @@ from benchmarks.gate.curve import SHIPS, Heard, picked
 from benchmarks.gate.grounds import EVEN, UNEVEN, grounds
 from benchmarks.gate.hear import Chance, Stretch, chance, stretch
 from benchmarks.gate.page import page, plot
-from distill.captions import load_wordings
-from distill.corpus import Clip, load_all
+from distill.captions.caption_parser import Reader
+from distill.captions.writer import load_wordings
+from distill.corpus.dataset import Clip, load_all
 from distill.errors import CorpusError
-from distill.heldback import held_back_clips
-from distill.noise import NOISES, RATE, trim
-from distill.readback import Reader
+from distill.evaluation.eval_set import held_back_clips
+from distill.scenes.noise import NOISES, RATE, trim
 from edge.captioner import Captioner, load_captioner
 from edge.features import Floats
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distill.audible import level_db
-from distill.noise import NOISES, RATE, shaped_noise
+from distill.scenes.audibility import level_db
+from distill.scenes.noise import NOISES, RATE, shaped_noise
 from edge.features import Floats
 
 GROUND_S = 120.0  # of each background
@@ -18,7 +18,7 @@ SELF_NOISE_DB = -80.0  # of the microphone, under them
 JOIN_S = 0.5  # over which a recording that is played again fades into itself
 SHORTEST_S = 2.0  # of a recording that is played again and again
 
-# Of the labels of `distill/wordings.yaml`, those that go on evenly, and those that rise and fall.
+# Labels of `distill/captions/wordings.yaml` that go on evenly, and those that rise and fall.
 EVEN = {
     *("Rain", "Rain on surface", "Stream", "Waterfall", "Shower", "Water tap, faucet"),
     *("Hair dryer", "Electric shaver", "Vacuum cleaner", "Washing machine", "Clothes dryer"),

@@ -9,11 +9,11 @@ import numpy as np
 import soxr
 
 from benchmarks.gate.grounds import GROUND_S, NEVER, Ground, at_level
-from distill.audible import level_db as loud_parts_db
-from distill.corpus import Clip
-from distill.noise import RATE
-from distill.readback import Reader, read
-from distill.rooms import RoomSpec, placed_in_room
+from distill.captions.caption_parser import Reader, read
+from distill.corpus.dataset import Clip
+from distill.scenes.audibility import level_db as loud_parts_db
+from distill.scenes.noise import RATE
+from distill.scenes.room_augment import RoomSpec, placed_in_room
 from edge.captioner import Captioner
 from edge.config import StreamConfig
 from edge.features import Floats, LogMel, level_db

@@ -10,7 +10,7 @@ from benchmarks.gate.grounds import KINDS
 from benchmarks.gate.hear import Stretch
 from benchmarks.machine import machine
 from benchmarks.report.drawing import Lines, draw_lines, look
-from distill.metrics import wilson
+from distill.evaluation.metrics import wilson
 
 OVER_DB = ((0.0, 6.0), (6.0, 12.0), (12.0, 20.0), (20.0, 31.0))
 ABSENT = "–"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
-from distill.captions import load_wordings
-from distill.readback import Reader, read
+from distill.captions.caption_parser import Reader, read
+from distill.captions.writer import load_wordings
 from edge.captioner import Captioner
 from edge.config import StreamConfig
 from edge.errors import AacStreamError
@@ -25,7 +25,7 @@ class Sound:
 
     start_s: float
     end_s: float
-    label: str  # one of `distill/wordings.yaml`
+    label: str  # one of `distill/captions/wordings.yaml`
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def known_sounds(recording: Path) -> list[Sound]:
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise AacStreamError(
             f"{table}: {error}; it is to have start_s, end_s and heard_as, a label of "
-            "distill/wordings.yaml, of each sound"
+            "distill/captions/wordings.yaml, of each sound"
         ) from None
 
 

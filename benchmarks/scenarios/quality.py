@@ -44,12 +44,12 @@ def _windows(captioner: Captioner, recording: Path) -> list[str]:
 
 def _examined(captioner: Captioner, corpus: Path, scenes: int) -> Samples:
     """The figures of `aac-distill evaluate`, each item as one window."""
-    from distill.captions import load_wordings
-    from distill.evaluate import answers, figures
-    from distill.heldback import Item, items
-    from distill.listen import Told
-    from distill.noise import RATE
-    from distill.readback import Reader
+    from distill.captions.caption_parser import Reader
+    from distill.captions.writer import load_wordings
+    from distill.evaluation.eval_set import Item, items
+    from distill.evaluation.evaluate import answers, figures
+    from distill.evaluation.inference import Told
+    from distill.scenes.noise import RATE
 
     rate, texts = captioner.bundle.features.sample_rate, []
 

@@ -13,9 +13,9 @@ from benchmarks.options import Options
 from benchmarks.scenarios.live import Sound, known_sounds
 from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
-from distill.captions import load_wordings
-from distill.readback import Reader, read
-from distill.recorded import Recorded
+from distill.captions.caption_parser import Reader, read
+from distill.captions.writer import load_wordings
+from distill.evaluation.memory_source import Recorded
 from edge.captioner import Captioner
 from edge.clip import read_clip
 from edge.config import StreamConfig
@@ -57,10 +57,10 @@ def scenes_of(options: Options, rate: int) -> list[Scene]:
 
 def _simulated(corpus: Path, count: int, rate: int) -> list[Scene]:
     """Scenes of held-back clips, one or two sounds each."""
-    from distill.corpus import load_all
-    from distill.heldback import held_back_clips
-    from distill.noise import RATE
-    from distill.simulate import SceneSpec, Simulator
+    from distill.corpus.dataset import load_all
+    from distill.evaluation.eval_set import held_back_clips
+    from distill.scenes.noise import RATE
+    from distill.scenes.simulator import SceneSpec, Simulator
 
     clips = held_back_clips(corpus)
     spec = SceneSpec(quiet_share=0.0, noise_share=0.0, events=(0.7, 0.3, 0.0, 0.0))

@@ -1,0 +1,1 @@
+"""Captions of scenes, and the way back from a caption to labels."""

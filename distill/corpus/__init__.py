@@ -1,0 +1,1 @@
+"""The open corpus: tables of sources and labels, and the command that builds it."""

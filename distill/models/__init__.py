@@ -1,0 +1,1 @@
+"""Networks that are trained and exported: students, their vocabulary and checkpoints."""

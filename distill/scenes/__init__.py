@@ -1,0 +1,1 @@
+"""Simulated scenes: sounds, rooms, microphones, and annotations of what sounds when."""
