@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 
+from edge.urls import without_secrets
+
 # What systemd's journal takes for a line's level: the numbers of syslog.
 PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
@@ -13,7 +15,7 @@ PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 def log_to_stderr() -> None:
     """Lines of the package's loggers go to standard error, from level info on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_ForJournal() if _is_journal() else logging.Formatter(LINE))
+    handler.setFormatter(_ForJournal() if _is_journal() else _Line(LINE))
     root = logging.getLogger("edge")
     root.handlers[:] = [handler]
     root.propagate = False
@@ -28,7 +30,14 @@ def set_level(level: str) -> None:
 LINE = "aac-stream: %(message)s"
 
 
-class _ForJournal(logging.Formatter):
+class _Line(logging.Formatter):
+    """Removes secrets from whatever is logged: libraries and tracebacks quote URLs too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
+
+
+class _ForJournal(_Line):
     """`<4>` before a line, as sd-daemon(3) describes."""
 
     def __init__(self) -> None:

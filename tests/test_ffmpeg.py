@@ -15,7 +15,6 @@ import pytest
 import soundfile
 
 from edge import ffmpeg
-from edge.devices import without_secrets
 from edge.errors import AudioError, UnavailableError
 from edge.ffmpeg import FfmpegSource, is_url
 from tests.helpers import ROOT, SAMPLE, aac_stream, captions_of, the_one_line, times
@@ -245,5 +244,3 @@ def test_what_is_a_url() -> None:
     assert is_url("HTTP://radio/live")
     assert not is_url("mic")
     assert not is_url(str(ROOT / "a:b.mp4"))
-    said = without_secrets("rtsp://me:pass@camera/1: no, rtsp://me@camera/1 is a@b")
-    assert said == "rtsp://camera/1: no, rtsp://camera/1 is a@b"

@@ -39,9 +39,24 @@ def heard_by(run: Running, device: str, word: str) -> int:
         (["kitchen=3", "garden=webcam"], [Device("kitchen", "3"), Device("garden", "webcam")]),
         (
             ["rtsp://me:secret@cam/1?a=b"],
-            [Device("rtsp://cam/1?a=b", "rtsp://me:secret@cam/1?a=b")],
+            [Device("cam", "rtsp://me:secret@cam/1?a=b")],
         ),
         (["yard=rtsp://cam/1?a=b"], [Device("yard", "rtsp://cam/1?a=b")]),
+        (
+            ["rtsp://cam/1", "http://cam/2?token=x", "cam 2=mic"],
+            [
+                Device("cam", "rtsp://cam/1"),
+                Device("cam 3", "http://cam/2?token=x"),
+                Device("cam 2", "mic"),
+            ],
+        ),
+        (["Bob's room=1"], [Device("Bob's room", "1")]),
+        (["R&D=1", "kitchen (left)=2"], [Device("R&D", "1"), Device("kitchen (left)", "2")]),
+        (
+            ["Café №1=1", "居間 👩\u200d🍳=2"],
+            [Device("Café №1", "1"), Device("居間 👩\u200d🍳", "2")],
+        ),
+        (['up/down: "a+b#c\\d"=a=b'], [Device('up/down: "a+b#c\\d"', "a=b")]),
     ],
 )
 def test_a_device_may_have_a_name(setting: str | list[str], found: list[Device]) -> None:
@@ -53,6 +68,11 @@ def test_a_file_whose_name_has_an_equals_sign_is_a_file(tmp_path: Path) -> None:
     assert devices_of(str(path)) == [Device(str(path), str(path))]
 
 
+def test_the_label_of_a_file_is_one_line_of_valid_unicode() -> None:
+    (device,) = devices_of("a\nb\udce9.wav")
+    assert device == Device("a\ufffdb\ufffd.wav", "a\nb\udce9.wav")
+
+
 @pytest.mark.parametrize(
     ("device", "says"),
     [
@@ -60,6 +80,13 @@ def test_a_file_whose_name_has_an_equals_sign_is_a_file(tmp_path: Path) -> None:
         (["mic", "mic"], "two are called 'mic'; name them, as 'kitchen=3'"),
         (["a=-", "b=-"], r"standard input \('-'\) can be read once only"),
         (["mic", 3], "is not text, or a list of texts"),
+        (["rtsp://cam/1", "rtsp://cam/1"], "rtsp://cam/1 is given twice; name them"),
+        (["=3"], "'=3': no such file, nor a label .a label holds 1 to 64 characters, no '='"),
+        (["a\nb=3"], "'a\ufffdb=3': no such file, nor a label"),
+        (["a\u202eb=3"], "nor a label"),
+        (["x" * 65 + "=3"], "nor a label"),
+        (["kitchen="], "'kitchen=': names no device after '='"),
+        (["rtsp://me:pass word@cam/1"], "^device: a URL with rtsp:// holds a space[^@]*$"),
     ],
 )
 def test_what_cannot_be_told_apart_is_refused(device: list[str], says: str) -> None:
