@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         choices=FORMATS,
         help="lines of text, JSON lines of windows (jsonl) or of events, or subtitles (text)",
     )
-    p.add_argument("--output", metavar="FILE", help="append captions to a file")
+    p.add_argument("--output", metavar="FILE", help="append captions to a file (standard output, '-')")
     p.add_argument(
         "--also",
         metavar="FORMAT:FILE",

@@ -15,7 +15,7 @@ from edge.broker import broker_of
 from edge.devices import devices_of
 from edge.errors import ConfigError
 from edge.fill import check_type
-from edge.outputs import SUBTITLES, targets_of
+from edge.outputs import SUBTITLES, check_outputs, targets_of
 from edge.web.address import address_of
 
 BACKENDS = tuple(RUNTIMES)
@@ -142,4 +142,6 @@ def build_config(path: Path | None, overrides: Mapping[str, Any]) -> StreamConfi
         config = StreamConfig(**values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    return replace(config, **overrides)
+    config = replace(config, **overrides)
+    check_outputs(config, path)
+    return config

@@ -58,6 +58,8 @@ def test_each_file_has_its_format_and_is_as_if_it_were_alone(clip: Path, tmp_pat
         (["xml:party"], "also: 'xml' is not one of text, jsonl, events, srt, vtt"),
         (["text:./out.txt"], "also: ./out.txt is written already; choose another file"),
         (["srt:a", "vtt:b/../a"], "also: b/../a is written already; choose another file"),
+        (["srt:-", "vtt:-"], "also: standard output is written already; choose another file"),
+        (["srt:-", "vtt:/dev/stdout"], "also: standard output is written already"),
     ],
 )
 def test_what_is_not_right_is_one_line(also: list[str], says: str) -> None:
@@ -80,6 +82,18 @@ def test_a_file_may_hold_a_colon_and_begin_at_home(monkeypatch: pytest.MonkeyPat
         Target("also: 'jsonl'", "jsonl", "10:30.jsonl"),
         Target("also: 'srt'", "srt", "/somewhere/a.srt"),
     ]
+
+
+def test_a_dash_is_standard_output(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="also: standard output is written already"):
+        StreamConfig(also=["events:-"])
+    assert targets_of("text", "-", [])[0].path is None
+    out = tmp_path / "out.txt"
+    main = ("--device", str(clip), "--fast")
+    done = aac_stream(*main, "--output", str(out), "--also", "events:-")
+    assert done.stdout == aac_stream(*main, "--format", "events", "--output", "-").stdout != ""
+    assert out.read_text() == aac_stream(*main).stdout
+    assert not (Path(__file__).parents[1] / "-").exists()
 
 
 def test_one_that_cannot_be_opened_is_told_before_listening(clip: Path, tmp_path: Path) -> None:
@@ -112,43 +126,6 @@ def test_a_reload_opens_others(long: Path, tmp_path: Path) -> None:
         end_well(run)
     told = records(main)
     assert records(more) == [caption for caption in told if caption in records(more)]
-
-
-# --- a line that was cut short
-
-
-@pytest.mark.parametrize("form", ["jsonl", "events"])
-def test_half_a_line_of_json_is_cut_off(clip: Path, tmp_path: Path, form: str) -> None:
-    out = tmp_path / "out"
-    out.write_text('{"old": 1}\n{"start_s": 3.0, "te')
-    arguments = ("--device", str(clip), "--fast", "--format", form, "--output", str(out))
-    done = aac_stream(*arguments)
-    assert f"{out}: its last line was cut short, and is cut off: 20 bytes" in done.stderr
-    assert records(out)[0] == {"old": 1}
-    whole = out.read_text()
-    assert "cut short" not in aac_stream(*arguments).stderr
-    assert out.read_text().startswith(whole)
-
-
-@pytest.mark.parametrize(
-    ("form", "before", "after"),
-    [
-        ("jsonl", '{"old": 1}', '{"old": 1}\n'),
-        ("jsonl", '{"old": 1}\n', '{"old": 1}\n'),
-        ("jsonl", "{" * 200_000, ""),
-        ("jsonl", '{"a": 0}\n' * 20_000 + "\0" * 200_000, '{"a": 0}\n' * 20_000),
-        ("text", "00:01.0  a dog ba", "00:01.0  a dog ba\n"),
-        ("text", "", ""),
-    ],
-    ids=["no newline", "whole", "no line at all", "zeros", "text", "empty"],
-)
-def test_the_end_of_a_file_is_made_whole(
-    tmp_path: Path, form: str, before: str, after: str
-) -> None:
-    path = tmp_path / "out"
-    path.write_text(before)
-    Output(CONFIG, form, str(path)).close()
-    assert path.read_text() == after
 
 
 # --- faults

@@ -32,13 +32,11 @@ def open_sinks(config: StreamConfig, hub: Hub) -> list[Sink[Any]]:
 
 
 def _open(config: StreamConfig, hub: Hub, sinks: list[Sink[Any]]) -> None:
-    main, *others = targets_of(config.format, config.output, config.also)
-    if main.path is None and main.format == "text" and is_live():
-        sinks.append(Terminal(hub.status, labelled=len(devices_of(config.device)) > 1))
-    else:
-        sinks.append(Output(config, main.format, main.path))
-    for other in others:
-        sinks.append(Output(config, other.format, other.path))
+    for target in targets_of(config.format, config.output, config.also):
+        if target.path is None and target.format == "text" and is_live():
+            sinks.append(Terminal(hub.status, labelled=len(devices_of(config.device)) > 1))
+        else:
+            sinks.append(Output(config, target.format, target.path))
     if config.mqtt is not None:
         from edge.sinks.mqtt import Mqtt  # who has no broker need not load what it takes
 

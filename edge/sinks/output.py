@@ -13,7 +13,7 @@ from edge.config import StreamConfig
 from edge.errors import OutputError
 from edge.formats import make_format
 from edge.heard import Heard
-from edge.sinks.mending import mend
+from edge.sinks.mending import check_and_repair
 
 NO_FILE = -1  # in place of a descriptor
 
@@ -24,8 +24,7 @@ class Output:
     def __init__(self, config: StreamConfig, kind: str, path: str | None) -> None:
         """Raises: OutputError if `path` cannot be written, or holds what it must not."""
         self.name, self._path = path or "standard output", path
-        self._format = make_format(config, kind)
-        self._json_lines = kind in ("jsonl", "events")
+        self._kind, self._format = kind, make_format(config, kind)
         self._deserted = False  # a named pipe whose reader went away
         # Unbuffered, and so without a lock that a write which hangs would hold to the end.
         self._file = _standard_output() if path is None else NO_FILE
@@ -33,12 +32,6 @@ class Output:
             self._header = self._format.header
             return
         self._file, begun = self._open(path)
-        if begun and self._format.whole_file:
-            self.close()
-            raise OutputError(
-                f"{self.name}: holds something already, and subtitles count from the start of "
-                "a run; choose another file"
-            )
         self._header = "" if begun else self._format.header
 
     def of(self, heard: Heard) -> str | None:
@@ -61,16 +54,35 @@ class Output:
 
     def _open(self, path: str) -> tuple[int, bool]:
         """A descriptor, and whether there is something already."""
+        file = NO_FILE
         try:
             # The opening of a named pipe that nobody reads would wait until somebody does.
             how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
             file = os.open(path, how, 0o666)
             os.set_blocking(file, True)
-            if not self._format.whole_file:
-                mend(path, self._json_lines)
-            return file, os.fstat(file).st_size > 0
-        except OSError as error:
-            raise self._failed(error) from None
+            return file, self._check(path, file)
+        except BaseException as error:
+            if file != NO_FILE:
+                os.close(file)
+            if isinstance(error, OSError):
+                raise self._failed(error) from None
+            raise
+
+    def _check(self, path: str, file: int) -> bool:
+        """Return True if `file` holds something that may be appended to.
+
+        Raises: OutputError if it must not be appended to, OSError.
+        """
+        if not self._format.whole_file:
+            return check_and_repair(path, file, self._kind)
+        begun = os.fstat(file).st_size > 0
+        is_open = self._file != NO_FILE and os.path.samestat(os.fstat(file), os.fstat(self._file))
+        if begun and not is_open:
+            raise OutputError(
+                f"{self.name}: holds something already, and subtitles count from the start of "
+                "a run; choose another file"
+            )
+        return begun
 
     def put(self, piece: str) -> None:
         if self._deserted:
@@ -128,5 +140,7 @@ def _write_whole(file: int, piece: bytes) -> None:
             done += written
     except OSError:
         with contextlib.suppress(OSError):  # what cannot be cut off is no file
-            os.ftruncate(file, before)
+            # Another program may have appended to it meanwhile.
+            if done and os.fstat(file).st_size == before + done:
+                os.ftruncate(file, before)
         raise
