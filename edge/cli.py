@@ -68,7 +68,9 @@ def parser() -> argparse.ArgumentParser:
         choices=FORMATS,
         help="lines of text, JSON lines of windows (jsonl) or of events, or subtitles (text)",
     )
-    p.add_argument("--output", metavar="FILE", help="append captions to a file (standard output, '-')")
+    p.add_argument(
+        "--output", metavar="FILE", help="append captions to a file (standard output, '-')"
+    )
     p.add_argument(
         "--also",
         metavar="FORMAT:FILE",
@@ -97,6 +99,15 @@ def parser() -> argparse.ArgumentParser:
         help="keep the audio of each event, with so many seconds before and after it (none)",
     )
     p.add_argument("--keep-folder", metavar="FOLDER", help="where that is kept (kept)")
+    p.add_argument(
+        "--keep-max-mb",
+        type=float,
+        metavar="MB",
+        help="remove the oldest clips there when they take more (no limit)",
+    )
+    p.add_argument(
+        "--keep-days", type=float, metavar="DAYS", help="remove older clips there (no limit)"
+    )
     p.add_argument(
         "--serve",
         nargs="?",

@@ -45,6 +45,8 @@ class StreamConfig:
     command_every_s: float = 10.0  # for which it is not run again for the same sound
     keep_audio: float = 0.0  # seconds around each event that are kept as audio; 0 keeps none
     keep_folder: str = "kept"  # where
+    keep_max_mb: float | None = None  # that clips may take there; the oldest are removed
+    keep_days: float | None = None  # after which clips are removed
     serve: str | None = None  # HOST:PORT of a live page; none if none
     bundle: str | None = None  # folder of another model
     backend: str = "onnx"  # what the model runs on
@@ -69,6 +71,10 @@ class StreamConfig:
         _check_range("command_every_s", self.command_every_s, 0.0, 86_400.0)
         _check_range("keep_audio", self.keep_audio, 0.0, 600.0)
         _check_range("threads", self.threads, 1, 256)
+        if self.keep_max_mb is not None:
+            _check_range("keep_max_mb", self.keep_max_mb, 1.0, 1e9)
+        if self.keep_days is not None:
+            _check_range("keep_days", self.keep_days, 0.01, 36_500.0)
         if self.channel is not None:
             _check_range("channel", self.channel, 1, 64)
         if self.beam is not None:

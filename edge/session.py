@@ -29,6 +29,7 @@ OF_MODEL = {"bundle", "backend", "threads", "beam"}
 OF_SINK = {
     *("format", "output", "also", "mqtt", "mqtt_password_file"),
     *("command", "command_every_s", "keep_audio", "keep_folder"),
+    *("keep_max_mb", "keep_days"),
     *("window_s", "hop_s", "device", "bundle"),
 }
 STEP_S = 2.0  # by which no clock is off that is only adjusted

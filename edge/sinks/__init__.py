@@ -44,7 +44,7 @@ def _open(config: StreamConfig, hub: Hub, sinks: list[Sink[Any]]) -> None:
     if config.command:
         sinks.append(Command(config))
     if config.keep_audio:
-        sinks.append(Keeper(config, hub.features.sample_rate))
+        sinks.append(Keeper(config, hub.features.sample_rate, hub.lossless))
 
 
 __all__ = ["HearingSink", "Outlet", "Sink", "open_sinks"]
