@@ -15,6 +15,7 @@ from typing import Any
 from edge.errors import BundleError
 from edge.features import FeatureSpec
 from edge.fill import fill
+from edge.onnx_scan import has_external_data
 
 VERSION = 2
 MANIFEST = "manifest.json"
@@ -82,8 +83,8 @@ def size_mb(folder: Path) -> float:
 def load_bundle(folder: Path) -> Bundle:
     """Read and verify the bundle in `folder`.
 
-    Raises: BundleError if a file is missing, altered, or of a version that this program does not
-    know.
+    Raises: BundleError if a file is missing, altered, of a version that this program does not
+    know, or a graph reads data from a file without a checksum.
     """
     path = folder / MANIFEST
     manifest = read_manifest(folder)
@@ -101,6 +102,8 @@ def load_bundle(folder: Path) -> Bundle:
             metrics=manifest["metrics"],
             graphs={name: _read_verified(folder / name, checksums[name]) for name in names},
         )
+        for name, graph in bundle.graphs.items():
+            _check_graph(folder / name, graph)
         _check(bundle)
     except KeyError as error:
         raise BundleError(f"{path}: {error} is missing or not known; {MEND}") from None
@@ -156,6 +159,24 @@ def _check(bundle: Bundle) -> None:
             raise ValueError(f"{name}: holds a size below 1")
     if features.std <= 0.0 or features.floor <= 0.0:
         raise ValueError("features: std and floor are above 0")
+
+
+def _check_graph(path: Path, graph: bytes) -> None:
+    """Raises: BundleError if `graph` is of another format than its name says, or not complete."""
+    if path.suffix == ".xml" and not graph.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        # OpenVINO reads ONNX graphs too, whatever they are called.
+        raise BundleError(f"{path}: is no graph of OpenVINO; {MEND}")
+    if path.suffix != ".onnx":
+        return
+    try:
+        external = has_external_data(graph)
+    except ValueError:
+        raise BundleError(f"{path}: is no ONNX graph; {MEND}") from None
+    if external:
+        raise BundleError(
+            f"{path}: has weights in another file (external data), which no checksum covers; "
+            "save the graph with its weights inside and export the bundle again"
+        )
 
 
 def _read_verified(path: Path, sha256: str) -> bytes:

@@ -27,6 +27,8 @@ def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
             # On x86-64 its quick int8 products saturate then, and captions are wrong; not these.
             # With VNNI the quick ones are right, and take half the time. Others ignore it.
             options.add_session_config_entry("session.x64quantprecision", "1")
+        # Else the bytes could ask for ONNX Runtime's own format, which `load_bundle` cannot check.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         # Between windows a device should sleep, not spin.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
