@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import soundfile
 from edge.config import StreamConfig
 from edge.devices import Device, devices_of
 from edge.errors import ConfigError
+from edge.sinks.homeassistant import topics_of
 from tests.helpers import SAMPLE, aac_stream, captions_of, the_one_line, times
 from tests.pulse import SECOND_SINK, SECOND_SOURCE, PulseServer
 from tests.running import Running, running, until
@@ -187,3 +189,24 @@ def test_a_device_comes_and_another_goes_by_a_reload(tmp_path: Path, long: Path)
         run.end()
         assert run.process.returncode == 0
     assert last("b") == gone
+
+
+def test_every_sink_takes_what_people_call_rooms(tmp_path: Path) -> None:
+    """Text, JSON, the environment of a command, file names and topics."""
+    labels = ["Bob's room", "R&D", "kitchen (left)", "Café №1", '"#1" \\ +$HOME', "居間"]
+    file = part(tmp_path / "1.wav", 0, 8)
+    devices = [argument for label in labels for argument in ("--device", f"{label}={file}")]
+    sinks = ("--also", f"events:{tmp_path / 'events'}", "--command", "printenv AAC_DEVICE")
+    kept = ("--keep-audio", "1", "--keep-folder", str(tmp_path / "kept"))
+    done = aac_stream(*devices, "--fast", *sinks, *kept)
+    assert done.returncode == 0, done.stderr
+    told = [line.split("  ")[1] for line in done.stdout.splitlines()]
+    assert {line.rpartition(": ")[0] for line in told if line} == set(labels)
+    events = captions_of((tmp_path / "events").read_text().splitlines())
+    assert {event["device"] for event in events} == set(labels)
+    assert set(labels) <= set(done.stderr.splitlines())
+    abouts = [json.loads(path.read_text()) for path in (tmp_path / "kept").glob("*.json")]
+    assert {about["device"] for about in abouts} == set(labels)
+    bases = [topics.base for topics in topics_of("p", labels).values()]
+    assert len(set(bases)) == len(labels)
+    assert all(re.fullmatch("p/[a-z0-9_-]+", base) for base in bases)

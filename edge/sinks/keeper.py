@@ -46,10 +46,8 @@ class Keeper:
         self._most_bytes = None if config.keep_max_mb is None else config.keep_max_mb * 1e6
         self._longest_s = None if config.keep_days is None else config.keep_days * 86_400.0
         self.name = f"folder {self._folder}"
-        # An event may be known later than it begins or ends by so much, and the sink be behind.
-        lag_s = config.window_s + TrackSpec().missed_s + 2.0 * config.hop_s
-        self._ahead_s = lag_s + BEHIND_S
-        self._hold_s = LONGEST_S + 2 * self._around_s + self._ahead_s
+        self._ahead_s = self._hold_s = 0.0
+        self.configure(config)
         self._sources_wait = sources_wait
         self._news = threading.Condition()  # guards the next two
         self._audio: dict[str, deque[tuple[float, Floats]]] = {}
@@ -64,6 +62,13 @@ class Keeper:
         if not os.access(self._folder, os.R_OK | os.W_OK | os.X_OK):
             raise OutputError(f"{self.name}: cannot be written; choose another --keep-folder")
         self._sweep()
+
+    def configure(self, config: StreamConfig) -> None:
+        """Hold as much audio as windows of this length need."""
+        # An event may be known later than it begins or ends by so much, and the sink be behind.
+        lag_s = config.window_s + TrackSpec().missed_s + 2.0 * config.hop_s
+        self._ahead_s = lag_s + BEHIND_S
+        self._hold_s = LONGEST_S + 2 * self._around_s + self._ahead_s
 
     def hear(self, device: str, start_s: float, samples: Floats) -> None:
         """Audio of `device`, as it comes; called in its thread."""

@@ -5,7 +5,6 @@ Nothing of a file that holds anything but our own lines is ever changed.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -71,27 +70,21 @@ def check_and_repair(path: str, file: int, form: str) -> bool:
 
 def _ends(path: str, file: int, size: int) -> tuple[bytes, bytes]:
     """Return the first bytes of the file and its last ones."""
+    # The descriptor of the output is for writing alone: opened for reading too, a named pipe would
+    # seem to have a reader.
     try:
-        # The descriptor of the output is for writing alone: opened for reading too, a named pipe
-        # would seem to have a reader.
-        reader = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        reader = open(path, "rb")
     except PermissionError:
         raise OutputError(
             f"{path}: holds something that cannot be read, so it is not appended to; "
             "allow reading, or choose another file"
         ) from None
-    with contextlib.closing(os.fdopen(reader, "rb", buffering=0)):
-        if not os.path.samestat(os.fstat(reader), os.fstat(file)):
+    with reader:
+        if not os.path.samestat(os.fstat(reader.fileno()), os.fstat(file)):
             raise OutputError(f"{path}: was replaced while it was opened; try again")
-        begin = max(0, size - MOST_ZEROS - 2 * LONGEST_LINE)
-        return os.pread(reader, LONGEST_LINE, 0), _read_all(reader, begin, size - begin)
-
-
-def _read_all(file: int, begin: int, count: int) -> bytes:
-    got = b""
-    while more := os.pread(file, count - len(got), begin + len(got)):
-        got += more
-    return got
+        head = reader.read(LONGEST_LINE)
+        reader.seek(max(0, size - MOST_ZEROS - 2 * LONGEST_LINE))
+        return head, reader.read()
 
 
 def _last_is_line(form: str, whole: bytes) -> bool:
