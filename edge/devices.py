@@ -11,6 +11,7 @@ from edge.urls import is_url, place_of, without_secrets
 
 LONGEST_LABEL = 64  # characters
 JOINERS = "\u200c\u200d"  # format characters that some scripts and emoji need
+PATH_STARTS = ("/", "./", "../", "~")  # of a path that holds a "=", whether it is there or not
 LABEL_RULE = (
     f"a label holds 1 to {LONGEST_LABEL} characters, no '=', no ':/' and no control characters"
 )
@@ -67,7 +68,7 @@ def _parted(text: str) -> tuple[str, str]:
     Raises: ConfigError if one of them cannot be used.
     """
     label, equals, what = text.partition("=")
-    if not equals or ":/" in label or _is_file(text):
+    if not equals or ":/" in label or text.startswith(PATH_STARTS) or _is_file(text):
         label, what = "", text
     elif problem := _problem(label.strip()):
         raise ConfigError(f"device: {printable(text)!r}: no such file, nor a label ({problem})")

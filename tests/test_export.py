@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 import torch
@@ -18,6 +20,7 @@ from edge.backends import load_backend
 from edge.bundle import load_bundle
 from edge.captioner import Captioner, load_captioner
 from export.cli import main
+from export.variants import VARIANTS
 from tests.helpers import SAMPLE
 
 WORDS = ["<pad>", "<start>", "<end>", *(f"w{i}" for i in range(37))]
@@ -116,6 +119,22 @@ def test_a_bundle_is_read_back_and_speaks_its_own_words(bundles: Path) -> None:
     words = heard.text.split()
     assert set(words) <= set(WORDS)
     assert len(words) <= 24
+
+
+def test_no_bundle_is_made_whose_weights_are_in_other_files(
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def outside(source: Path, target: Path, _: Sequence[np.ndarray]) -> None:
+        onnx.save_model(onnx.load(source), target, save_as_external_data=True, size_threshold=64)
+
+    fp32 = VARIANTS["fp32"]
+    monkeypatch.setitem(VARIANTS, "fp32", replace(fp32, decoder=outside))
+    assert main(["make", str(checkpoint), str(tmp_path), "--variant", "fp32"]) == 2
+    assert "decoder.onnx: has weights in another file (external data)" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_greedy_search_takes_the_likeliest_token(bundles: Path, student: Checkpoint) -> None:

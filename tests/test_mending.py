@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -194,6 +195,19 @@ def test_a_write_that_fails_cuts_off_nothing_of_another_program(
             output.put("00:01.0  a dog barks\n")
     output.close()
     assert path.read_bytes() == b"00:01.0  a dmilk\n"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_disk_is_refused(form: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As the system describes it: a test cannot have one to spare."""
+    fstat = os.fstat
+
+    def disk(file: int) -> os.stat_result:
+        return os.stat_result((stat.S_IFBLK | 0o660, *fstat(file)[1:]))
+
+    monkeypatch.setattr(os, "fstat", disk)
+    with pytest.raises(OutputError, match="out: is a disk, not a file; choose another file"):
+        Output(CONFIG, form, str(tmp_path / "out"))
 
 
 # --- files that the run reads

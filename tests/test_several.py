@@ -58,6 +58,7 @@ def heard_by(run: Running, device: str, word: str) -> int:
             ["Café №1=1", "居間 👩\u200d🍳=2"],
             [Device("Café №1", "1"), Device("居間 👩\u200d🍳", "2")],
         ),
+        (["/no/a=b.wav"], [Device("/no/a=b.wav", "/no/a=b.wav")]),
         (['up/down: "a+b#c\\d"=a=b'], [Device('up/down: "a+b#c\\d"', "a=b")]),
     ],
 )

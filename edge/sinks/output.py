@@ -73,6 +73,8 @@ class Output:
 
         Raises: OutputError if it must not be appended to, OSError.
         """
+        if stat.S_ISBLK(os.fstat(file).st_mode):
+            raise OutputError(f"{self.name}: is a disk, not a file; choose another file")
         if not self._format.whole_file:
             return check_and_repair(path, file, self._kind)
         begun = os.fstat(file).st_size > 0
