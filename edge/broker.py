@@ -1,9 +1,11 @@
-"""What the setting `mqtt` names: a broker, who to be there, and where topics begin."""
+"""What the setting `mqtt` names: a broker, the user there, and the prefix of the topics."""
 
 from __future__ import annotations
 
 import os
 import re
+import socket
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from edge.errors import ConfigError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
-PREFIX = "aac-stream"
+OTHERS = "homeassistant"  # The prefix of Home Assistant's own topics.
 PASSWORD = "AAC_STREAM_MQTT_PASSWORD"
 
 
@@ -47,16 +49,31 @@ def broker_of(url: str) -> Broker:
             "mqtt: the URL holds a password, which others can see; put it into a file that "
             f"mqtt_password_file names, or into the environment variable {PASSWORD}"
         )
-    prefix = parts.path.strip("/") or PREFIX
+    prefix = parts.path.strip("/") or default_prefix()
     shown = re.sub(r"//.*@", "//", url)
     if parts.scheme not in PORTS or not parts.hostname or parts.query or parts.fragment:
         raise ConfigError(f"mqtt: {shown!r} is not a broker, as mqtt://user@host:1883/prefix")
     if any(c in prefix for c in "+#\0 ") or prefix.startswith("$"):
         raise ConfigError(f"mqtt: {prefix!r} cannot begin a topic; leave out + # $ and spaces")
+    if prefix.split("/")[0] == OTHERS:
+        raise ConfigError(
+            f"mqtt: {prefix!r} is where Home Assistant's own topics are; choose another prefix"
+        )
     user = unquote(parts.username) if parts.username else None
     return Broker(
         parts.hostname, port or PORTS[parts.scheme], parts.scheme == "mqtts", user, prefix
     )
+
+
+def default_prefix() -> str:
+    """Return the prefix of topics unless the URL says another; with the host's name."""
+    return f"aac-stream/{slug(socket.gethostname())}"
+
+
+def slug(text: str) -> str:
+    """`text` in letters that topics and identifiers may have: "Küche 2" is "kuche_2"."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9-]+", "_", plain).strip("_")[-60:] or "device"
 
 
 def password_of(file: str | None) -> str | None:

@@ -26,6 +26,9 @@ class Format(Protocol):
     def end(self) -> str:
         """What there is to add as a run ends."""
 
+    def configure(self, config: StreamConfig) -> None:
+        """Use settings that have changed, from the next window on."""
+
 
 class Windows:
     """A line of JSON for each window, whether the track makes an event of it or not."""
@@ -38,6 +41,9 @@ class Windows:
     def end(self) -> str:
         return ""
 
+    def configure(self, config: StreamConfig) -> None:
+        """A line depends on no setting."""
+
 
 class Events:
     """A line of JSON each time that an event opens, is reworded or closes."""
@@ -49,6 +55,9 @@ class Events:
 
     def end(self) -> str:
         return ""
+
+    def configure(self, config: StreamConfig) -> None:
+        """A line depends on no setting."""
 
 
 class Text:
@@ -80,6 +89,9 @@ class Text:
     def end(self) -> str:
         return ""  # every event was told as it began
 
+    def configure(self, config: StreamConfig) -> None:
+        self._labelled = len(devices_of(config.device)) > 1
+
 
 class Subtitles:
     """SRT or WebVTT, of one device."""
@@ -88,9 +100,7 @@ class Subtitles:
 
     def __init__(self, config: StreamConfig, header: str, line: Callable[[int, Cue], str]) -> None:
         self.header, self._line, self._number = header, line, 0
-        # It may have ended as the last window that named it began, and is closed after this.
-        lag_s = config.window_s + TrackSpec().missed_s + 2.0 * config.hop_s
-        self._cues = Cues(lag_s)
+        self._cues = Cues(_lag_s(config))
 
     def of(self, heard: Heard) -> str:
         for event in heard.events:
@@ -100,12 +110,20 @@ class Subtitles:
     def end(self) -> str:
         return self._lines(self._cues.rest())
 
+    def configure(self, config: StreamConfig) -> None:
+        self._cues.wait_for(_lag_s(config))
+
     def _lines(self, cues: Iterable[Cue]) -> str:
         out = ""
         for cue in cues:
             self._number += 1
             out += self._line(self._number, cue)
         return out
+
+
+def _lag_s(config: StreamConfig) -> float:
+    # It may have ended as the last window that named it began, and is closed after this.
+    return config.window_s + TrackSpec().missed_s + 2.0 * config.hop_s
 
 
 def make_format(config: StreamConfig, kind: str) -> Format:

@@ -29,6 +29,10 @@ class Cues:
         self._open: dict[int, Event] = {}  # by number, from where it has no cue yet
         self._done: list[Cue] = []
 
+    def wait_for(self, lag_s: float) -> None:
+        """Wait longer for events, if they may be known later now."""
+        self._lag_s = max(self._lag_s, lag_s)
+
     def push(self, event: Event) -> None:
         """What has become of an event."""
         known = self._open.pop(event.number, event)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.broker import PASSWORD, Broker, broker_of, password_of
+from edge.broker import PASSWORD, Broker, broker_of, default_prefix, password_of, slug
 from edge.config import StreamConfig
 from edge.errors import ConfigError
-from edge.sinks.homeassistant import discovery, slug, topics_of
+from edge.sinks.homeassistant import discovery, topics_of
 from tests import mosquitto
 from tests.helpers import ROOT, SAMPLE, aac_stream, the_one_line, times
 from tests.mosquitto import MOSQUITTO, broker, listener
@@ -25,6 +25,7 @@ from tests.running import Running, running, until
 needs_broker = pytest.mark.skipif(
     MOSQUITTO is None, reason="no MQTT broker; type: sudo apt-get install mosquitto"
 )
+PREFIX = default_prefix()
 OFTEN = ("--window-s", "1", "--hop-s", "0.25")
 
 
@@ -41,8 +42,8 @@ def here(tmp_path: Path) -> Iterator[mosquitto.Broker]:
 @pytest.mark.parametrize(
     ("url", "is_"),
     [
-        ("mqtt://broker", Broker("broker", 1883, False, None, "aac-stream")),
-        ("mqtts://me@broker", Broker("broker", 8883, True, "me", "aac-stream")),
+        ("mqtt://broker", Broker("broker", 1883, False, None, PREFIX)),
+        ("mqtts://me@broker", Broker("broker", 8883, True, "me", PREFIX)),
         ("mqtt://a%40b@[::1]:99/home/pi/", Broker("::1", 99, False, "a@b", "home/pi")),
     ],
 )
@@ -64,6 +65,9 @@ def test_a_broker_has_a_url(url: str, is_: Broker) -> None:
             "mqtt://me:secret@broker",
             f"put it into a file that mqtt_password_file names, .*{PASSWORD}",
         ),
+        ("mqtt://broker/homeassistant", "is where Home Assistant's own topics are; choose another"),
+        ("mqtt://broker/homeassistant/", "is where Home Assistant's own topics are"),
+        ("mqtt://broker//homeassistant/sensor", "is where Home Assistant's own topics are"),
         ("http://me:secret@broker", "holds a password"),
         ("mqtt://me:secret@broker:port", "is not a broker"),
     ],
@@ -145,23 +149,23 @@ def test_what_is_heard_arrives_and_is_what_the_events_say(here: mosquitto.Broker
     with listener(here.port) as ear:
         done = aac_stream(*fast, "--mqtt", here.url)
         assert done.returncode == 0, done.stderr
-        until(lambda: ear.of("aac-stream/status")[-1:] == ["offline"], "the end")
-    assert ear.of("aac-stream/the_yard/event") == done.stdout.splitlines()
+        until(lambda: ear.of(f"{PREFIX}/status")[-1:] == ["offline"], "the end")
+    assert ear.of(f"{PREFIX}/the_yard/event") == done.stdout.splitlines()
     assert done.stdout == aac_stream(*fast).stdout != ""
-    assert ear.of("aac-stream/status") == ["online", "offline"]
-    captions = ear.of("aac-stream/the_yard/caption")
+    assert ear.of(f"{PREFIX}/status") == ["online", "offline"]
+    captions = ear.of(f"{PREFIX}/the_yard/caption")
     assert "a rooster crows" in captions
     assert captions[0] == captions[-1] == "quiet"
-    assert set(ear.of("aac-stream/the_yard/state")) <= {"listening", "quiet", "caption"}
-    attributes = [json.loads(text) for text in ear.of("aac-stream/the_yard/attributes")]
+    assert set(ear.of(f"{PREFIX}/the_yard/state")) <= {"listening", "quiet", "caption"}
+    attributes = [json.loads(text) for text in ear.of(f"{PREFIX}/the_yard/attributes")]
     assert {"confidence", "start_s", "end_s", "at"} <= set(attributes[0])
     with listener(here.port) as later:  # who comes later is told the state, and no old event
         until(lambda: len(later.messages) >= 7, "what is retained")
     assert all(retained for _, _, retained in later.messages)
     topics = {topic for topic, _, _ in later.messages}
     assert sum(topic.startswith("homeassistant/") for topic in topics) == 3
-    assert "aac-stream/the_yard/event" not in topics
-    assert later.of("aac-stream/the_yard/caption") == ["quiet"]
+    assert f"{PREFIX}/the_yard/event" not in topics
+    assert later.of(f"{PREFIX}/the_yard/caption") == ["quiet"]
 
 
 @needs_broker
@@ -169,15 +173,15 @@ def test_home_assistant_that_starts_again_is_told_again(
     here: mosquitto.Broker, crying: Path
 ) -> None:
     with listener(here.port) as ear, running("--device", f"yard={crying}", "--mqtt", here.url):
-        until(lambda: ear.of("aac-stream/status") == ["online"], "a sign of life")
+        until(lambda: ear.of(f"{PREFIX}/status") == ["online"], "a sign of life")
         configs = [topic for topic, _, _ in ear.messages if topic.endswith("/config")]
         ear.publish("homeassistant/status", "online")
         for topic in configs:
             until(lambda topic=topic: len(ear.of(topic)) == 2, topic)
         assert len(set(ear.of(configs[0]))) == 1
         # Another that uses the same topics has ended: this one goes on.
-        ear.publish("aac-stream/status", "offline")
-        until(lambda: ear.of("aac-stream/status")[-2:] == ["offline", "online"], "online again")
+        ear.publish(f"{PREFIX}/status", "offline")
+        until(lambda: ear.of(f"{PREFIX}/status")[-2:] == ["offline", "online"], "online again")
 
 
 @needs_broker
@@ -186,21 +190,45 @@ def test_a_reload_that_connects_anew_leaves_it_online(
 ) -> None:
     """The old connection says goodbye after the new one has said hello."""
     config = tmp_path / "c.yaml"
-    config.write_text("format: text\n")
-    arguments = ("--device", f"yard={crying}", *OFTEN, "--mqtt", here.url, "--config", str(config))
+    config.write_text(f"mqtt: {here.url}\n")
+    arguments = ("--device", f"yard={crying}", *OFTEN, "--config", str(config))
     with listener(here.port) as ear, running(*arguments) as run:
-        until(lambda: ear.of("aac-stream/status") == ["online"], "a sign of life")
-        config.write_text("format: jsonl\n")
+        until(lambda: ear.of(f"{PREFIX}/status") == ["online"], "a sign of life")
+        config.write_text(f"mqtt: {here.url}/{PREFIX}\n")  # the same topics by another URL
         run.hup()
-        run.told("format changed")
+        run.told("mqtt changed")
         # It may say so twice: on its own, and because it sees the goodbye.
-        until(lambda: "offline" in ear.of("aac-stream/status"), "the goodbye")
-        until(lambda: ear.of("aac-stream/status")[-1] == "online", "online again")
-        before = len(ear.of("aac-stream/yard/event"))
-        until(lambda: len(ear.of("aac-stream/yard/event")) >= before + 2, "events")
-        assert ear.of("aac-stream/status")[-1] == "online"
+        until(lambda: "offline" in ear.of(f"{PREFIX}/status"), "the goodbye")
+        until(lambda: ear.of(f"{PREFIX}/status")[-1] == "online", "online again")
+        before = len(ear.of(f"{PREFIX}/yard/event"))
+        until(lambda: len(ear.of(f"{PREFIX}/yard/event")) >= before + 2, "events")
+        assert ear.of(f"{PREFIX}/status")[-1] == "online"
         end_well(run)
-        until(lambda: ear.of("aac-stream/status")[-1] == "offline", "the end")
+        until(lambda: ear.of(f"{PREFIX}/status")[-1] == "offline", "the end")
+
+
+@needs_broker
+def test_a_reload_keeps_the_connection_and_announces_a_new_device(
+    here: mosquitto.Broker, crying: Path, tmp_path: Path
+) -> None:
+    config, other = tmp_path / "c.yaml", tmp_path / "other.flac"
+    other.symlink_to(crying)
+    config.write_text(f"device: [yard={crying}]\n")
+    with (
+        listener(here.port) as ear,
+        running(*OFTEN, "--mqtt", here.url, "--config", str(config)) as run,
+    ):
+        until(lambda: bool(ear.of(f"{PREFIX}/yard/event")), "an event")
+        config.write_text(f"device: [yard={crying}, hall={other}]\nformat: jsonl\n")
+        run.hup()
+        run.told("device, format changed")
+        until(lambda: bool(ear.of(f"{PREFIX}/hall/event")), "an event of the new device")
+        configs = [topic for topic, _, _ in ear.messages if topic.endswith("/config")]
+        assert sum("_hall/" in topic for topic in configs) == 3
+        assert len(set(configs)) == len(configs) == 6
+        assert ear.of(f"{PREFIX}/status") == ["online"]
+        end_well(run)
+    assert ear.of(f"{PREFIX}/status") == ["online", "offline"]
 
 
 @needs_broker
@@ -220,19 +248,19 @@ def test_a_broker_that_goes_away_gets_all_once_it_is_back(
     out = tmp_path / "events.jsonl"
     arguments = ("--device", f"yard={crying}", *OFTEN, f"--also=events:{out}", "--mqtt", here.url)
     with listener(here.port) as ear, running(*arguments) as run:
-        until(lambda: bool(ear.of("aac-stream/yard/event")), "an event")
+        until(lambda: bool(ear.of(f"{PREFIX}/yard/event")), "an event")
         here.kill()
         assert "; what is heard is kept, and tried again" in run.told(here.url)
         before = _lines(out)
         until(lambda: _lines(out) > before + 2, "events elsewhere")
         here.start()
         run.told(f"{here.url}: works again after")
-        until(lambda: len(set(ear.of("aac-stream/yard/event"))) > before + 2, "events")
-        assert ear.of("aac-stream/status")[-1] == "online"
+        until(lambda: len(set(ear.of(f"{PREFIX}/yard/event"))) > before + 2, "events")
+        assert ear.of(f"{PREFIX}/status")[-1] == "online"
         end_well(run)
-        until(lambda: ear.of("aac-stream/status")[-1] == "offline", "the end")
+        until(lambda: ear.of(f"{PREFIX}/status")[-1] == "offline", "the end")
     # At least once: what was on its way as the broker died may come twice.
-    assert list(dict.fromkeys(ear.of("aac-stream/yard/event"))) == out.read_text().splitlines()
+    assert list(dict.fromkeys(ear.of(f"{PREFIX}/yard/event"))) == out.read_text().splitlines()
     assert times("mqtt://", run.err) == 2, run.err
 
 
@@ -248,10 +276,10 @@ def test_a_broker_that_comes_later_gets_all(tmp_path: Path, crying: Path) -> Non
             one.start()
             with listener(one.port) as ear:
                 run.told("works again after")
-                until(lambda: ear.of("aac-stream/status") == ["online"], "a sign of life")
-                until(lambda: bool(ear.of("aac-stream/yard/event")), "events")
+                until(lambda: ear.of(f"{PREFIX}/status") == ["online"], "a sign of life")
+                until(lambda: bool(ear.of(f"{PREFIX}/yard/event")), "events")
                 end_well(run)
-    got = ear.of("aac-stream/yard/event")
+    got = ear.of(f"{PREFIX}/yard/event")
     assert got == run.out[-len(got) :]  # the first may have come before somebody listened
     assert times("mqtt://", run.err) == 2, run.err
 

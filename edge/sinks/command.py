@@ -1,4 +1,8 @@
-"""A command of the user's that is run as an event opens: to ring a bell, send a message, record."""
+"""A command of the user's that is run as an event opens: to ring a bell, send a message, record.
+
+What commands print goes through a pipe and the log, line by line: written to standard error as it
+is, it would be wiped away by the live lines of a terminal.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,8 +27,14 @@ from edge.ongoing import Ongoing
 from edge.track import Event
 
 log = logging.getLogger(__name__)
+printed = logging.getLogger(f"{__name__}.printed")
+printed.setLevel(logging.INFO)  # What a command prints is shown at every log level.
 
 LIMIT_S = 30.0  # that a command may take; one that hangs would hold up those that follow
+TERM_S = 0.1  # From SIGTERM to SIGKILL.
+KILL_S = 1.0  # From SIGKILL to giving up.
+READ_S = 0.1  # At the end, for what commands have printed.
+LINE = 4096  # Characters of a printed line; longer ones are split.
 STALE_S = 60.0  # after which nobody wants to be told: commands that take long hold up others
 
 
@@ -54,8 +65,16 @@ class Command:
         self._ongoing = Ongoing()
         self._run_at: dict[tuple[str, str], float] = {}  # device and words to the time of the event
         self._failing = False
+        if any("\0" in word for word in self._words):
+            raise OutputError(f"{self.name}: holds a NUL character; check the setting 'command'")
         if not self._words or shutil.which(self._words[0]) is None:
             raise OutputError(f"{self.name}: there is no such program; check the setting 'command'")
+        self._using = threading.Lock()  # Guards what follows.
+        self._cancelled = False
+        self._process: subprocess.Popen[bytes] | None = None  # That runs now.
+        reader, self._writer = os.pipe()
+        self._reader = threading.Thread(target=_log_lines, args=(reader,), daemon=True)
+        self._reader.start()
 
     def of(self, heard: Heard) -> list[Call] | None:
         new = self._ongoing.push(heard)
@@ -85,44 +104,99 @@ class Command:
                 log.warning("%s: %s", self.name, problem)
             self._failing = bool(problem)
 
+    def configure(self, config: StreamConfig) -> None:
+        """Use another `command_every_s`."""
+        self._every_s = config.command_every_s
+
     def _run(self, call: Call) -> str:
         """What was wrong, if anything."""
         own = {name: value for name, value in os.environ.items() if name != PASSWORD}
-        try:
-            process = subprocess.Popen(
-                self._words,
-                stdin=subprocess.PIPE,
-                stdout=2,  # standard output is for captions
-                env={**own, **call.environment},
-                start_new_session=True,
-            )
-        except OSError as error:
-            return f"cannot be run ({error.strerror})"
+        with self._using:
+            if self._cancelled:
+                return ""
+            try:
+                process = self._process = subprocess.Popen(
+                    self._words,
+                    stdin=subprocess.PIPE,
+                    stdout=self._writer,  # standard output is for captions
+                    stderr=self._writer,
+                    env={**own, **call.environment},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                return f"cannot be run ({error.strerror})"
         try:
             process.communicate(call.record.encode(), timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             return f"took more than {LIMIT_S:.0f} s and was ended"
+        finally:
+            _end(process)
         code = process.returncode
-        return f"ended with exit code {code}" if code else ""
+        return f"ended with exit code {code}" if code and not self._cancelled else ""
 
-    def reopen(self) -> None:
-        """Nothing is open."""
+    def cancel(self) -> None:
+        """End the command that runs, and run no other."""
+        with self._using:
+            self._cancelled = True
+            process = self._process
+        if process is not None and _end(process):
+            log.info("%s: still ran at the end of the run and was ended", self.name)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Run no more commands; show what they have printed."""
+        self.cancel()
+        with self._using:
+            writer, self._writer = self._writer, -1
+        if writer != -1:
+            os.close(writer)
+            self._reader.join(READ_S)  # What a command left in the background may go on.
+
+
+def _end(process: subprocess.Popen[bytes]) -> bool:
+    """End `process` and its group, if it still runs; return whether it did."""
+    if process.poll() is not None:
+        return False
+    _signal(process, "SIGTERM")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(TERM_S)
+    _signal(process, "SIGKILL")
+    with contextlib.suppress(subprocess.TimeoutExpired):  # The kernel itself may hold it.
+        process.wait(KILL_S)
+    return True
+
+
+def _signal(process: subprocess.Popen[bytes], name: str) -> None:
+    with contextlib.suppress(OSError):  # It has ended meanwhile.
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, getattr(signal, name))
+        else:  # Windows has no process groups of this kind.
+            process.kill()
+
+
+def _log_lines(reader: int) -> None:
+    """Log what is printed into the pipe `reader`, until nobody can print any more."""
+    with open(reader, encoding="utf-8", errors="replace") as lines:
+        while line := lines.readline(LINE):
+            printed.info("%s", line.rstrip("\n"))
 
 
 def _call(heard: Heard, event: Event) -> Call:
     record = heard.record(event)
     environment = {
-        "AAC_DEVICE": heard.device,
-        "AAC_TEXT": event.text,
+        "AAC_DEVICE": _variable(heard.device),
+        "AAC_TEXT": _variable(event.text),
         "AAC_CONFIDENCE": f"{event.confidence:.3f}",
         "AAC_START_S": f"{event.start_s:.3f}",
         "AAC_AT": record["at"] or "",
         "AAC_NUMBER": str(event.number),
     }
     return Call(environment, json.dumps(record) + "\n")
+
+
+def _variable(text: str) -> str:
+    """Return `text` as an environment variable can hold it: UTF-8 in any locale, without NUL."""
+    try:
+        encoded = text.encode("utf-8", "surrogateescape")  # A file's name need not be UTF-8.
+    except UnicodeEncodeError:
+        encoded = text.encode("utf-8", "backslashreplace")
+    return os.fsdecode(encoded.replace(b"\0", b""))

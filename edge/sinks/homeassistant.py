@@ -7,15 +7,15 @@ sensor.mqtt and of binary_sensor.mqtt there.
 from __future__ import annotations
 
 import json
-import re
 import socket
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-BIRTH = "homeassistant/status"  # where Home Assistant says that it has started
+from edge.broker import OTHERS, slug
+
+BIRTH = f"{OTHERS}/status"  # where Home Assistant says that it has started
 QUIET = "quiet"  # the caption while nothing is heard: an empty one would delete what is retained
 LONGEST = 255  # characters of a state
 
@@ -33,7 +33,7 @@ class Message:
 class Topics:
     """Of one device that is listened to."""
 
-    base: str  # "aac-stream/kitchen"
+    base: str  # "aac-stream/pi/kitchen"
 
     @property
     def event(self) -> str:
@@ -59,12 +59,6 @@ class Topics:
 def status_topic(prefix: str) -> str:
     """Whether the program runs: "online" or "offline"."""
     return f"{prefix}/status"
-
-
-def slug(text: str) -> str:
-    """`text` in letters that topics and identifiers may have: "Küche 2" is "kuche_2"."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9-]+", "_", plain).strip("_")[-60:] or "device"
 
 
 def topics_of(prefix: str, labels: Iterable[str]) -> dict[str, Topics]:
@@ -120,7 +114,7 @@ def discovery(prefix: str, label: str, topics: Topics) -> list[Message]:
     }
     return [
         Message(
-            f"homeassistant/{kind}/{node}/{entity}/config",
+            f"{OTHERS}/{kind}/{node}/{entity}/config",
             json.dumps({**about, **own, "unique_id": f"{node}_{entity}"}),
             retain=True,
         )

@@ -1,8 +1,13 @@
-"""Captions to an MQTT broker, as messages that Home Assistant understands by itself."""
+"""Captions to an MQTT broker, as messages that Home Assistant understands by itself.
+
+The thread of the sink's worker makes and puts messages; a thread of the connection connects, calls
+back and connects again. `_news` guards what both use.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import ssl
 import threading
@@ -25,9 +30,12 @@ from edge.sinks.homeassistant import (
     status_topic,
     topics_of,
 )
+from edge.web.address import is_local
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage
+
+log = logging.getLogger(__name__)
 
 ANSWER_S = 5.0  # that a broker may take for a connection or to acknowledge a message
 ALIVE_S = 30  # from one sign of life to the next; after 1.5 of these the broker says "offline"
@@ -50,10 +58,9 @@ class Mqtt:
         """Raises: OutputError if paho-mqtt is missing, ConfigError if a password cannot be read."""
         assert config.mqtt is not None
         self._broker, self._password_file = broker_of(config.mqtt), config.mqtt_password_file
-        password_of(self._password_file)
+        password = password_of(self._password_file)
         self.name = self._broker.name
-        labels = [device.label for device in devices_of(config.device)]
-        self._topics = topics_of(self._broker.prefix, labels)
+        self._topics: dict[str, Topics] = {}  # by device
         self._status = status_topic(self._broker.prefix)
         self._ongoing = Ongoing()
         self._states: dict[str, str] = {}  # by device
@@ -65,22 +72,38 @@ class Mqtt:
         self._mids: set[int] = set()  # of its messages
         self._acknowledged: set[int] = set()
         # The newest of each topic that the broker is to retain, for one that has forgotten them.
-        self._retained: dict[str, Message] = {
-            message.topic: message
-            for label, topics in self._topics.items()
+        self._retained = {message.topic: message for message in self._add_devices(config)}
+        self._cancelled = False
+        self._closing = threading.Event()
+        self._client = self._make_client()
+        exposed = not self._broker.tls and not is_local(self._broker.host)
+        if exposed and self._broker.user is not None and password is not None:
+            log.warning("%s: the password crosses the network unencrypted; use mqtts://", self.name)
+        self._thread = threading.Thread(target=self._connected, name=self.name, daemon=True)
+        self._thread.start()
+
+    def configure(self, config: StreamConfig) -> list[Message] | None:
+        """Announce devices that are new."""
+        return self._add_devices(config) or None
+
+    def _add_devices(self, config: StreamConfig) -> list[Message]:
+        """Give each new device its topics; return what makes it known."""
+        labels = [device.label for device in devices_of(config.device)]
+        found = topics_of(self._broker.prefix, labels)
+        new = {label: topics for label, topics in found.items() if label not in self._topics}
+        self._topics = {**self._topics, **found}
+        return [
+            message
+            for label, topics in new.items()
             for message in (
                 *discovery(self._broker.prefix, label, topics),
                 Message(topics.caption, QUIET, retain=True),
                 Message(topics.state, "listening", retain=True),
             )
-        }
-        self._closing = threading.Event()
-        self._client = self._make_client()
-        self._thread = threading.Thread(target=self._connected, name=self.name, daemon=True)
-        self._thread.start()
+        ]
 
     def of(self, heard: Heard) -> list[Message] | None:
-        topics, messages = self._topics_of(heard.device), []
+        topics, messages = self._topics[heard.device], []
         self._ongoing.push(heard)
         for event in heard.events:
             record = json.dumps(heard.record(event))
@@ -93,46 +116,51 @@ class Mqtt:
             messages.append(Message(topics.state, heard.caption.state, retain=True))
         return messages or None
 
-    def _topics_of(self, device: str) -> Topics:
-        """Also of a device that a reload has removed, whose events have yet to end."""
-        return self._topics.get(device) or topics_of(self._broker.prefix, [device])[device]
-
     def end(self) -> list[Message] | None:
         return None  # what goes on is closed by the events that come last
 
     def put(self, piece: list[Message]) -> None:
         until = time.monotonic() + ANSWER_S
         with self._news:
-            self._news.wait_for(lambda: self._tried, ANSWER_S)
+            self._news.wait_for(lambda: self._tried or self._cancelled, ANSWER_S)
             if self._problem is not None:
                 raise OutputError(f"{self.name}: {self._problem}")
         if self._piece is not piece:  # else the client has it, and sends it once it can
-            self._acknowledged.clear()
-            self._retained.update((m.topic, m) for m in piece if m.retain)
+            with self._news:
+                self._acknowledged.clear()
+                self._retained.update((m.topic, m) for m in piece if m.retain)
             self._mids = {self._publish(message) for message in piece}
             self._piece = piece
         with self._news:
-            done = self._news.wait_for(
-                lambda: self._mids <= self._acknowledged or self._problem is not None,
+            self._news.wait_for(
+                lambda: (
+                    self._mids <= self._acknowledged or self._problem is not None or self._cancelled
+                ),
                 until - time.monotonic(),
             )
             if not self._mids <= self._acknowledged:
-                why = self._problem if done else "does not answer"
-                raise OutputError(f"{self.name}: {why}")
+                raise OutputError(f"{self.name}: {self._problem or 'does not answer'}")
 
-    def reopen(self) -> None:
-        """Nothing that is open can be moved away."""
+    def cancel(self) -> None:
+        """Wait for the broker no more."""
+        with self._news:
+            self._cancelled = True
+            self._news.notify_all()
 
     def close(self) -> None:
-        self._closing.set()
-        if self._problem is None:
+        """Say goodbye, and end the connection with its thread, as far as the broker lets it."""
+        with self._news:
+            if self._closing.is_set():
+                return
+            self._closing.set()
+            connected = self._problem is None
+        if connected:
             mid = self._publish(Message(self._status, "offline", retain=True))
             with self._news:
                 self._news.wait_for(lambda: mid in self._acknowledged, END_S)
-            self._client.disconnect()
+        self._client.disconnect()
+        if connected:
             self._thread.join(END_S)
-        else:
-            self._client.disconnect()
 
     # --- the connection
 
@@ -173,12 +201,16 @@ class Mqtt:
                     password = password_of(self._password_file)
                     self._client.username_pw_set(self._broker.user, password)
                 self._client.connect(self._broker.host, self._broker.port, ALIVE_S)
+                if self._closing.is_set():  # The goodbye may have come too early for it.
+                    self._client.disconnect()
                 self._client.loop_forever()
             except ConfigError as error:
                 self._is(str(error))
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
                 self._is(f"cannot be reached ({reason})")
+            except Exception as error:  # Whatever the broker sends, the thread goes on.
+                self._is(f"cannot be understood ({error!r})")
             if time.monotonic() - began > STEADY_S:
                 wait_s = FIRST_WAIT_S
             self._closing.wait(wait_s)
@@ -195,13 +227,17 @@ class Mqtt:
 
     def _tell_all(self) -> None:
         """All that the broker, or Home Assistant, may not know yet or may have forgotten."""
-        for message in [*self._retained.values(), Message(self._status, "online", retain=True)]:
+        with self._news:
+            retained = list(self._retained.values())
+        for message in [*retained, Message(self._status, "online", retain=True)]:
             self._publish(message)
 
     # --- called by the client, in the connection's thread
 
     def _on_connect(self, client: Client, _data: Any, _flags: Any, code: Any, _more: Any) -> None:
         if self._closing.is_set():
+            # The broker may still say "online", of an earlier connection.
+            self._publish(Message(self._status, "offline", retain=True))
             client.disconnect()
         elif code.is_failure:
             self._is(REFUSALS.get(str(code), f"refuses the connection ({code})"))
@@ -217,6 +253,8 @@ class Mqtt:
             self._is("the connection is lost")
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        # Never react to a message of one's own: only "offline" of others is answered, and no
+        # prefix lets one's "online" be that of Home Assistant (see `edge.broker`).
         if message.topic == BIRTH and message.payload == b"online":
             self._tell_all()
         gone = message.topic == self._status and message.payload == b"offline"

@@ -44,6 +44,10 @@ class Output:
         text, self._header = self._header + text, ""
         return text or None
 
+    def configure(self, config: StreamConfig) -> None:
+        """Take over what the format depends on."""
+        self._format.configure(config)
+
     def reopen(self) -> None:
         if self._path is None:
             return
@@ -119,7 +123,9 @@ class Output:
 
     def close(self) -> None:
         if self._path is not None:
-            os.close(self._file)
+            file, self._file = self._file, NO_FILE
+            if file != NO_FILE:
+                os.close(file)
 
 
 def _standard_output() -> int:

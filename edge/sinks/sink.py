@@ -1,9 +1,15 @@
-"""What every sink has in common: it makes pieces of what is heard, and puts them somewhere."""
+"""What every sink has in common: it makes pieces of what is heard, and puts them somewhere.
+
+An `Outlet` owns each sink: its thread makes every call, one at a time, but for `hear`, `cancel` and
+`close`. `hear` runs in the threads of the devices; `cancel` and `close` may be called from any
+thread, at any time and more than once.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol, TypeVar, runtime_checkable
 
+from edge.config import StreamConfig
 from edge.features import Floats
 from edge.heard import Heard
 
@@ -11,26 +17,20 @@ Piece = TypeVar("Piece")
 
 
 class Sink(Protocol[Piece]):
-    """Where captions go. An `Outlet` calls it from a thread of its own, one call at a time."""
+    """Where captions go. The protocols below are for sinks that can do more."""
 
     name: str  # for messages
 
     def of(self, heard: Heard) -> Piece | None:
-        """What `heard` adds, in its order; None if nothing."""
+        """Return what `heard` adds; None if nothing."""
 
     def end(self) -> Piece | None:
-        """What there is to add as the run ends."""
+        """Return what there is to add as the run ends."""
 
     def put(self, piece: Piece) -> None:
         """Write or send `piece`, all of it or nothing: it is tried again.
 
         Raises: OutputError if that does not work now, BrokenPipeError if nobody reads any more.
-        """
-
-    def reopen(self) -> None:
-        """Open anew what may have been moved away; called between two pieces.
-
-        Raises: OutputError; then what was open stays so.
         """
 
     def close(self) -> None:
@@ -43,3 +43,30 @@ class HearingSink(Protocol):
 
     def hear(self, device: str, start_s: float, samples: Floats) -> None:
         """As `edge.hub.Listener`."""
+
+
+@runtime_checkable
+class ReopeningSink(Protocol):
+    """A sink whose file may be moved away, as by logrotate."""
+
+    def reopen(self) -> None:
+        """Open anew what may have been moved away; called between two pieces.
+
+        Raises: OutputError; then what was open stays so.
+        """
+
+
+@runtime_checkable
+class ConfigurableSink(Protocol):
+    """A sink that takes over changed settings while it is open."""
+
+    def configure(self, config: StreamConfig) -> object | None:
+        """Use `config` from the next window on; return a piece to put because of it, if any."""
+
+
+@runtime_checkable
+class CancellableSink(Protocol):
+    """A sink whose `put` may wait long for others."""
+
+    def cancel(self) -> None:
+        """Make a `put` that waits end soon, and every later one at once."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import sys
 import threading
 from collections.abc import Callable
 
+from edge.config import StreamConfig
+from edge.devices import devices_of
 from edge.errors import OutputError
 from edge.formats import Text
 from edge.heard import Heard, Status
@@ -18,6 +21,9 @@ REFRESH_S = 0.2
 METER = 12  # cells
 LOWEST_DB = -72.0  # where the meter begins
 EIGHTHS = " ▏▎▍▌▋▊▉█"
+# Control characters but tabs and line ends: a file's name may hold some, and no text may move the
+# cursor or change colours.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 UP, CLEAR_BELOW, DIM, PLAIN = "\x1b[{}A", "\x1b[J", "\x1b[2m", "\x1b[0m"
 
 
@@ -40,7 +46,11 @@ class Terminal:
         self._writing = threading.Lock()
         self._closed = threading.Event()
         self._colours = "NO_COLOR" not in os.environ
-        self._unicode = "utf" in (sys.stdout.encoding or "").lower()
+        sys.stdout.flush()
+        # Unbuffered, and so without a lock that a write which hangs would hold to the end.
+        self._file = sys.stdout.fileno()
+        self._encoding = sys.stdout.encoding or "ascii"
+        self._unicode = "utf" in self._encoding.lower()
         self._logs = _Above(self)
         self._logs.take_over()
         self._thread = threading.Thread(target=self._refresh, name="live lines", daemon=True)
@@ -53,29 +63,39 @@ class Terminal:
     def end(self) -> None:
         return None
 
+    def configure(self, config: StreamConfig) -> None:
+        """Say which device it was if there are several now."""
+        self._labelled = len(devices_of(config.device)) > 1
+        self._text.configure(config)
+
     def put(self, piece: str) -> None:
         """`piece`, whole lines, above the live ones."""
+        piece = CONTROL.sub("?", piece)
         with self._writing:
             live = [] if self._closed.is_set() else self._live()
             up = UP.format(self._lines) if self._lines else ""
             self._write(up + "\r" + CLEAR_BELOW + piece + "".join(f"{line}\n" for line in live))
             self._lines = len(live)
 
-    def reopen(self) -> None:
-        """There is nothing that may have been moved away."""
-
     def close(self) -> None:
-        self._closed.set()
+        with self._writing:
+            if self._closed.is_set():
+                return
+            self._closed.set()
         self._thread.join(1.0)
-        self.put("")
-        self._logs.give_back()
+        try:
+            self.put("")
+        finally:
+            self._logs.give_back()
 
     def _refresh(self) -> None:
         while not self._closed.wait(REFRESH_S):
             try:
                 self.put("")
-            except (OutputError, BrokenPipeError):  # the next caption tells
+            except BrokenPipeError:
                 return
+            except Exception:  # The next caption tells, and this goes on.
+                continue
 
     def _live(self) -> list[str]:
         width = shutil.get_terminal_size().columns - 1  # so that none wraps
@@ -91,7 +111,8 @@ class Terminal:
         now = said.join(event.text for event in self._ongoing.of(status.device)) or state
         skipped = f"  ({status.skipped_windows} skipped)" if status.skipped_windows else ""
         level = f"{max(status.level_db, LOWEST_DB):4.0f} dB"
-        line = f"{who}{self._meter(status.level_db)} {level}  {now}{skipped}"[:width]
+        line = f"{who}{self._meter(status.level_db)} {level}  {now}{skipped}"
+        line = CONTROL.sub("?", re.sub(r"\s", " ", line))[:width]
         return f"{DIM}{line}{PLAIN}" if self._colours else line
 
     def _meter(self, level_db: float) -> str:
@@ -103,9 +124,11 @@ class Terminal:
         return f"▕{'█' * whole + part:<{METER}}▏"
 
     def _write(self, text: str) -> None:
+        """Write `text`; letters that the terminal lacks are question marks, each of one cell."""
+        data = text.encode(self._encoding, "replace")
         try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
+            while data:
+                data = data[os.write(self._file, data) :]
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -126,10 +149,17 @@ class _Above(logging.Handler):
             self._logger.handlers[:] = [self]
 
     def give_back(self) -> None:
-        self._logger.handlers[:] = self._before
+        """Leave the handlers as they would be if this had never been one."""
+        handlers = self._logger.handlers
+        if handlers == [self]:
+            handlers[:] = self._before
+        for other in handlers:
+            if isinstance(other, _Above) and other._before == [self]:
+                other._before = self._before
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._terminal.put(self.format(record) + "\n")
-        except (OutputError, BrokenPipeError):
-            self.handleError(record)
+        except Exception:  # The terminal is gone; standard error may not be.
+            for handler in self._before:
+                handler.handle(record)

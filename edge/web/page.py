@@ -60,8 +60,5 @@ class Page:
         """Audio of `device`, of which the page draws the spectrum."""
         self._spectrogram.hear(device, start_s, samples)
 
-    def reopen(self) -> None:
-        """Viewers stay."""
-
     def close(self) -> None:
         self._server.close(END_S)

@@ -1,0 +1,71 @@
+"""Which sinks the settings ask for, and which settings each of them cannot change while open."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from edge.config import StreamConfig
+from edge.devices import devices_of
+from edge.hub import Hub
+from edge.outputs import targets_of
+from edge.sinks.command import Command
+from edge.sinks.keeper import Keeper
+from edge.sinks.output import Output
+from edge.sinks.sink import Sink
+from edge.sinks.terminal import Terminal, is_live
+from edge.web.address import address_of
+
+
+@dataclass(frozen=True)
+class WantedSink:
+    """A sink that the settings ask for. The same one serves whatever is equal after a reload."""
+
+    kind: str
+    settings: tuple[object, ...]  # That a new sink is opened for; others change in place.
+    open: Callable[[], Sink[Any]] = field(compare=False)  # Raises OutputError.
+    port: int = field(default=0, compare=False)  # That two sinks cannot have at once; 0 is none.
+
+
+def wanted_sinks(config: StreamConfig, hub: Hub, sample_rate: int) -> list[WantedSink]:
+    """Return the sinks that `config` asks for, of what `hub` hears at `sample_rate` Hz."""
+    wanted = []
+    main, *others = targets_of(config.format, config.output, config.also)
+    if main.path is None and main.format == "text" and is_live():
+        labelled = len(devices_of(config.device)) > 1
+        wanted.append(WantedSink("terminal", (), partial(Terminal, hub.status, labelled)))
+    else:
+        others = [main, *others]
+    for target in others:
+        path = None if target.path is None else os.path.abspath(target.path)
+        opened = partial(Output, config, target.format, target.path)
+        wanted.append(WantedSink("output", (target.format, path), opened))
+    if config.mqtt is not None:
+        settings = (config.mqtt, config.mqtt_password_file)
+        wanted.append(WantedSink("mqtt", settings, partial(_open_mqtt, config)))
+    if config.command:
+        command = config.command if isinstance(config.command, str) else tuple(config.command)
+        wanted.append(WantedSink("command", (command,), partial(Command, config)))
+    if config.keep_audio:
+        kept = (config.keep_audio, config.keep_folder, sample_rate)
+        wanted.append(WantedSink("keeper", kept, partial(Keeper, config, sample_rate)))
+    if config.serve is not None:
+        page = partial(_open_page, config.serve, hub)
+        port = address_of(config.serve).port
+        wanted.append(WantedSink("page", (config.serve,), page, port))
+    return wanted
+
+
+def _open_mqtt(config: StreamConfig) -> Sink[Any]:
+    from edge.sinks.mqtt import Mqtt  # Without a broker, paho-mqtt need not be installed.
+
+    return Mqtt(config)
+
+
+def _open_page(serve: str, hub: Hub) -> Sink[Any]:
+    from edge.web.opening import open_page  # It imports from this package.
+
+    return open_page(serve, hub)
