@@ -12,12 +12,12 @@ import uvicorn
 
 from edge.errors import OutputError
 from edge.web.address import Address, with_port
-from edge.web.connections import Connection
+from edge.web.connections import BoundedServer
 from edge.web.live import Live
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 512  # that wait; also how many are taken before any of them is looked at
+BACKLOG = 1024  # Connections that wait in the kernel until there is room for them.
 SENT = 64 * 1024  # bytes on their way to a viewer: seconds of a slow one, not minutes
 GONE_MS = 30_000  # after which a viewer that takes nothing is given up by the kernel
 
@@ -39,6 +39,7 @@ def listen(address: Address) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_MS)
         sock.bind(where)
         sock.listen(BACKLOG)
+        sock.setblocking(False)
     except OSError as error:
         sock.close()
         raise _failed(address, error) from None
@@ -63,28 +64,27 @@ class Server:
         config = uvicorn.Config(
             app,  # type: ignore[arg-type]
             loop="asyncio",
-            http=Connection,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            backlog=BACKLOG,
             timeout_keep_alive=10,
             timeout_graceful_shutdown=1,
         )
-        self._server, self._live, self._sock = uvicorn.Server(config), live, sock
+        self._server, self._live, self._sock = BoundedServer(config), live, sock
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self, timeout: float) -> None:
-        """End, as far as that goes within `timeout` seconds."""
+        """End, as far as that goes within `timeout` seconds; from any thread, at any time."""
         self._live.closing = self._server.should_exit = True
         self._thread.join(timeout)
-        self._sock.close()
+        if not self._thread.is_alive():  # Else it closes the socket itself.
+            self._sock.close()
 
     def _run(self) -> None:
         try:
