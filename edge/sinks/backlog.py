@@ -3,8 +3,8 @@
 A full queue gives up, oldest first:
 
 1. windows that change no event, if a newer window of the same device waits;
-2. then windows whose changes are superseded by newer ones, and events that the sink has not seen
-   begin and that have ended.
+2. then states of events that newer states supersede, and whole events that the sink has not seen
+   begin and that have ended; and the windows that are left without any.
 
 It never gives up the end of an event that the sink has seen begin, nor the newest state of an event
 that goes on. A sink that has worked off its queue therefore knows which events go on, whatever was
@@ -13,7 +13,8 @@ dropped before. The few entries that cannot be given up may exceed the limit.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from dataclasses import replace
 
 from edge.heard import Heard
 
@@ -51,23 +52,37 @@ class Backlog:
 
     def _make_room(self) -> int:
         """Drop the oldest hundredth, so that not every push looks through the whole queue."""
-        without_events: list[int] = []  # Indices of what can be given up, newest first.
-        superseded: list[int] = []
-        newer_windows: set[str] = set()
-        newer_events: set[Key] = set()
-        for index, heard in zip(
-            reversed(range(len(self._waiting))), reversed(self._waiting), strict=True
-        ):
-            needed = heard.caption is not None and heard.device not in newer_windows
-            for event in heard.events:
-                key = heard.device, event.number
-                needed |= key not in newer_events and (event.open or key in self._begun)
-                newer_events.add(key)
-            if heard.caption is not None:
-                newer_windows.add(heard.device)
-            if not needed:
-                (superseded if heard.events else without_events).append(index)
         count = max(1, self._limit // 100)
-        dropped = set((without_events or superseded)[-count:])
-        self._waiting = deque(h for i, h in enumerate(self._waiting) if i not in dropped)
-        return len(dropped)
+        return self._drop(count, events_too=False) or self._drop(count, events_too=True)
+
+    def _drop(self, count: int, events_too: bool) -> int:
+        """Drop up to `count` windows that the sink can do without; return how many."""
+        windows = Counter(h.device for h in self._waiting if h.caption is not None)
+        states = Counter((h.device, e.number) for h in self._waiting for e in h.events)
+        begun = set(self._begun)  # As the sink will know it once it has taken what is kept.
+        kept: deque[Heard] = deque()
+        dropped = 0
+        for heard in self._waiting:  # The counters count what is newer than this.
+            windows[heard.device] -= heard.caption is not None
+            states.subtract((heard.device, event.number) for event in heard.events)
+            if dropped < count and events_too:
+                heard = _needed(heard, states, begun)
+            superseded = heard.caption is None or windows[heard.device] > 0
+            if dropped < count and superseded and not heard.events:
+                dropped += 1
+            else:
+                kept.append(heard)
+                begun |= {(heard.device, event.number) for event in heard.events if event.open}
+        self._waiting = kept
+        return dropped
+
+
+def _needed(heard: Heard, newer: Counter[Key], begun: set[Key]) -> Heard:
+    """Return `heard` without the events that have `newer` states or are over and not `begun`."""
+    events = [
+        event
+        for event in heard.events
+        if not newer[heard.device, event.number]
+        and (event.open or (heard.device, event.number) in begun)
+    ]
+    return replace(heard, events=tuple(events))

@@ -60,7 +60,8 @@ class SinkManager:
         added = [one for one in wanted if one not in self._outlets]
         removed = [one for one in self._outlets if one not in wanted]
         ports = {one.port for one in added} - {0}
-        first = [one for one in removed if one.port in ports]
+        # A port can be had but once; a page that took any free one knows which it got.
+        first = [one for one in removed if getattr(self._outlets[one].sink, "port", 0) in ports]
         opened: dict[WantedSink, Outlet] = {}
         try:
             self._close(first)

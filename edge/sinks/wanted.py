@@ -27,7 +27,7 @@ class WantedSink:
     kind: str
     settings: tuple[object, ...]  # That a new sink is opened for; others change in place.
     open: Callable[[], Sink[Any]] = field(compare=False)  # Raises OutputError.
-    port: int = field(default=0, compare=False)  # That two sinks cannot have at once; 0 is none.
+    port: int = field(default=0, compare=False)  # That it must have; 0 is none or any.
 
 
 def wanted_sinks(config: StreamConfig, hub: Hub, sample_rate: int) -> list[WantedSink]:

@@ -32,7 +32,8 @@ class Page:
         path = token_path()
         token, is_new = (None, False) if address.local else load_token(path)
         sock = listen(address)
-        self.address = replace(address, port=sock.getsockname()[1])
+        self.port = sock.getsockname()[1]
+        self.address = replace(address, port=self.port)
         self.name = f"page on http://{with_port(self.address.host, self.address.port)}/"
         self._feed = Feed()
         self._spectrogram = Spectrogram(lambda: hub.features.sample_rate)
