@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from edge.broker import PASSWORD, Broker, broker_of, default_prefix, password_of, slug
 from edge.config import StreamConfig
-from edge.errors import ConfigError
+from edge.errors import ConfigError, OutputError
+from edge.heard import Heard
+from edge.sinks import Outlet
 from edge.sinks.homeassistant import discovery, topics_of
+from edge.sinks.mqtt import Mqtt
+from edge.track import Event
 from tests import mosquitto
 from tests.helpers import ROOT, SAMPLE, aac_stream, the_one_line, times
 from tests.mosquitto import MOSQUITTO, broker, listener
-from tests.running import Running, running, until
+from tests.running import WAIT_S, Running, running, until
 
 needs_broker = pytest.mark.skipif(
     MOSQUITTO is None, reason="no MQTT broker; type: sudo apt-get install mosquitto"
@@ -77,6 +85,12 @@ def test_what_is_none_is_one_line_and_no_password_is_shown(url: str, says: str) 
         StreamConfig(mqtt=url)
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_two_machines_do_not_share_topics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "Küchen-Pi.local")
+    assert broker_of("mqtt://broker").prefix == "aac-stream/kuchen-pi_local"
+    assert broker_of("mqtt://broker/attic").prefix == "attic"
 
 
 def test_a_password_is_in_a_file_or_in_the_environment(
@@ -205,6 +219,134 @@ def test_a_reload_that_connects_anew_leaves_it_online(
         assert ear.of(f"{PREFIX}/status")[-1] == "online"
         end_well(run)
         until(lambda: ear.of(f"{PREFIX}/status")[-1] == "offline", "the end")
+
+
+@needs_broker
+def test_its_own_messages_are_not_answered(here: mosquitto.Broker) -> None:
+    """Nor is anything that is said in answer to others."""
+    with listener(here.port) as ear:
+        outlet = Outlet(Mqtt(StreamConfig(mqtt=here.url)), sources_wait=False)
+        until(lambda: ear.of(f"{PREFIX}/status") == ["online"], "a sign of life")
+        first = len(ear.messages)
+        ear.publish("homeassistant/status", "online")
+        ear.publish(f"{PREFIX}/status", "offline")
+        # 3 entities, caption, state and status; and the answer to the second.
+        until(lambda: len(ear.messages) >= first + 9, "the answers")
+        ear.publish("that/is", "all")
+        until(lambda: ear.of("that/is") == ["all"], "all that was on its way")
+        assert len(ear.messages) == first + 10
+        outlet.close(None)
+        until(lambda: ear.of(f"{PREFIX}/status")[-1] == "offline", "the end")
+        assert ear.of(f"{PREFIX}/status")[-2:] == ["online", "offline"]
+
+
+class SlowBroker:
+    """Says that it is there, and acknowledges nothing."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.got: list[bytearray] = []  # from each connection
+        self.open = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.got.append(bytearray())
+            self.open += 1
+            threading.Thread(
+                target=self._talk, args=(connection, self.got[-1]), daemon=True
+            ).start()
+
+    def _talk(self, connection: socket.socket, got: bytearray) -> None:
+        with connection, contextlib.suppress(OSError):
+            got += connection.recv(65536)
+            connection.sendall(b"\x20\x02\x00\x00")  # CONNACK
+            while data := connection.recv(65536):
+                got += data
+        self.open -= 1
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def test_a_broker_that_does_not_answer_cannot_keep_a_connection() -> None:
+    pytest.importorskip("paho.mqtt", reason="type: pip install 'aac-stream[mqtt]'")
+    slow = SlowBroker()
+    outlet = Outlet(Mqtt(StreamConfig(mqtt=f"mqtt://127.0.0.1:{slow.port}")), sources_wait=False)
+    until(lambda: slow.open == 1, "a connection")
+    outlet.push(Heard("mic", None, (Event(1, 0.0, 1.0, "a dog barks", 0.8, True),)))
+    until(lambda: b"a dog barks" in slow.got[0], "an event")
+    with pytest.raises(OutputError, match=r"does not answer|could not be written"):
+        outlet.close(0.1)
+    until(lambda: slow.open == 0 and outlet.join(0.0), "the end of connection and thread")
+    slow.close()
+    status = f"{PREFIX}/status".encode()
+    assert slow.got[0].endswith(b"\xe0\x00")  # DISCONNECT, and before it
+    assert slow.got[0].rfind(status + b"\x00") >= 0
+    assert b"offline" in slow.got[0][slow.got[0].rfind(status) :]
+
+
+def test_a_broker_that_talks_nonsense_is_one_line_and_is_tried_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("paho.mqtt", reason="type: pip install 'aac-stream[mqtt]'")
+    monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)
+    monkeypatch.setattr("edge.sinks.mqtt.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("edge.sinks.mqtt.LONGEST_WAIT_S", 0.01)
+    random, count = Random(1), 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(WAIT_S)
+        url = f"mqtt://127.0.0.1:{server.getsockname()[1]}"
+        outlet = Outlet(Mqtt(StreamConfig(mqtt=url)), sources_wait=False)
+        outlet.push(Heard("mic", None, (Event(1, 0.0, 1.0, "a dog barks", 0.8, True),)))
+        while count < 200:
+            connection, _ = server.accept()
+            count += 1
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                greeting = b"\x20\x02\x00\x00" if count % 2 else b""
+                connection.sendall(greeting + random.randbytes(random.randrange(64)))
+    with pytest.raises(OutputError):
+        outlet.close(0.1)
+    until(lambda: outlet.join(0.0), "the end")
+    assert "Traceback" not in caplog.text
+    assert caplog.text.count("what is heard is kept") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "warns"),
+    [
+        ("mqtt://me@broker.invalid", "secret", True),
+        ("mqtts://me@broker.invalid", "secret", False),
+        ("mqtt://me@127.0.0.1:1", "secret", False),
+        ("mqtt://me@localhost:1", "secret", False),
+        ("mqtt://me@[::1]:1", "secret", False),
+        ("mqtt://me@broker.invalid", None, False),
+        ("mqtt://broker.invalid", "secret", False),
+    ],
+)
+def test_a_password_that_others_could_read_is_told(
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    password: str | None,
+    warns: bool,
+) -> None:
+    pytest.importorskip("paho.mqtt", reason="type: pip install 'aac-stream[mqtt]'")
+    monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)
+    if password is not None:
+        monkeypatch.setenv(PASSWORD, password)
+    sink = Mqtt(StreamConfig(mqtt=url))
+    sink.close()
+    sink.close()
+    said = [record.getMessage() for record in caplog.records]
+    told = "mqtt://broker.invalid:1883: the password crosses the network unencrypted; use mqtts://"
+    assert said == ([told] if warns else [])
 
 
 @needs_broker
