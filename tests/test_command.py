@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from datetime import datetime, timedelta, timezone
@@ -11,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from edge.config import StreamConfig
+from edge.errors import OutputError
 from edge.heard import Heard
+from edge.sinks import Outlet
 from edge.sinks import command as module
 from edge.sinks.command import Command
 from edge.track import Event
@@ -139,6 +142,63 @@ def test_one_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     until(lambda: not state.exists() or state.read_text().split()[2] == "Z", "the end of its child")
 
 
+def test_one_that_still_runs_at_the_end_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    """Though both of them ignore SIGTERM."""
+    pids = tmp_path / "pids"
+    wait = f"trap '' TERM; echo $$ >> {pids}; sleep 1000"
+    (tmp_path / "script").write_text(wait)
+    script = f"sh {tmp_path / 'script'} & {wait}"
+    command = Command(StreamConfig(command=["sh", "-c", script]))
+    outlet = Outlet(command, sources_wait=False)
+    for number in (1, 2, 3):  # and those that wait are not run
+        outlet.push(Heard("mic", None, (opened(number, f"sound {number}", 2.0),)))
+    until(lambda: pids.exists() and len(pids.read_text().split()) == 2, "both")
+    outlet.close(0.1)
+    until(lambda: outlet.join(0.0), "the end of the thread")
+    for pid in pids.read_text().split():
+        state = Path(f"/proc/{pid}/stat")
+        until(lambda state=state: _has_ended(state), "the end of both")
+    assert len(pids.read_text().split()) == 2
+    command.cancel()
+    command.close()
+
+
+def _has_ended(state: Path) -> bool:
+    try:
+        return state.read_text().split()[2] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def test_what_no_environment_can_hold_is_left_out(tmp_path: Path) -> None:
+    """A NUL, a file's name that is not UTF-8, and half a letter."""
+    sink = Command(StreamConfig(command=["sh", "-c", f"env >>{tmp_path}/out"]))
+    for number, name in enumerate(["a\0b", "k\udcfcche", "x\ud800y", "küche"]):
+        heard = Heard(name, None, (opened(number, f"{name} rings", 2.0),))
+        sink.put(sink.of(heard) or [])
+    lines = (tmp_path / "out").read_bytes().splitlines()
+    assert [line for line in lines if line.startswith(b"AAC_DEVICE")] == [
+        b"AAC_DEVICE=ab",
+        b"AAC_DEVICE=k\xfcche",
+        b"AAC_DEVICE=x\\ud800y",
+        "AAC_DEVICE=küche".encode(),
+    ]
+    sink.close()
+
+
+def test_what_it_prints_is_not_lost(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any log level, on both of its outputs, though the last line does not end."""
+    monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)
+    monkeypatch.setattr(module, "READ_S", 60.0)
+    logging.getLogger("edge").setLevel("ERROR")
+    sink = Command(StreamConfig(command=["sh", "-c", "echo one; printf two >&2"]))
+    sink.put(sink.of(Heard("mic", None, (opened(1, "x", 2.0),))) or [])
+    sink.close()
+    assert [record.getMessage() for record in caplog.records] == ["one", "two"]
+
+
 def test_it_holds_up_neither_captions_nor_the_end(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     often = ("--window-s", "3", "--format", "jsonl", "--output", str(out))
@@ -164,3 +224,8 @@ def test_one_that_cannot_be_is_one_line(command: str, says: str) -> None:
     done = aac_stream(*FAST, "--command", command)
     assert says in the_one_line(done)
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_command_with_a_nul_is_refused() -> None:
+    with pytest.raises(OutputError, match="holds a NUL character; check the setting 'command'"):
+        Command(StreamConfig(command=["true", "a\0b"]))
