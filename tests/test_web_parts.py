@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from datetime import datetime, timezone
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from edge.heard import Heard
 from edge.track import Event
 from edge.web import feed as feeds
+from edge.web import live as lives
 from edge.web.export import as_json, subtitles, text
 from edge.web.feed import Feed
 from edge.web.live import Live
@@ -77,6 +80,39 @@ def test_what_is_exported_is_as_it_is_written_elsewhere() -> None:
         "2\n00:00:01,000 --> 00:00:03,000\nb: a dog barks\n\n"
     )
     assert [one["device"] for one in json.loads(as_json(records, True))] == ["a", "b"]
+
+
+def test_a_picture_that_fails_does_not_end_the_page(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)
+    monkeypatch.setattr(lives, "TICK_S", 0.0)
+    asked = []
+
+    class Board:
+        viewers = 0
+
+        def status(self) -> dict[str, str]:
+            asked.append(1)
+            if len(asked) < 4:
+                raise ZeroDivisionError("a bug")
+            return {"state": "quiet"}
+
+    live = Live(Feed(), Spectrogram(lambda: RATE), Board())  # type: ignore[arg-type]
+
+    async def watch() -> str:
+        ticks = asyncio.create_task(live.run())
+        async for text in live.page(""):
+            if "event: status" in text:
+                live.closing = True
+                await ticks
+                return text
+        return ""
+
+    assert '"state":"quiet"' in asyncio.run(watch())
+    assert [r.getMessage() for r in caplog.records] == [
+        "page: no picture (ZeroDivisionError('a bug')); the page goes on"
+    ]
 
 
 def tone(start_s: float, seconds: float) -> np.ndarray:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+log = logging.getLogger(__name__)
+
 MOST = 192  # Connections; with all other files, fewer than a process may have open: often 1024.
 SILENT_S = 10.0  # In which a request must be whole.
 PATIENCE_S = (0.05, 2.0)  # In which it must be whole while others wait for room: least and most.
 ROOM_S = 0.02  # From one look for room to the next.
-NO_FILE_S = 1.0  # Before another attempt when the process may open no more files.
+AGAIN_S = 1.0  # Before another attempt if a connection cannot be taken.
 
 
 class Connection(H11Protocol):
@@ -86,8 +89,9 @@ class BoundedServer(uvicorn.Server):
                 await loop.connect_accepted_socket(lambda: Connection(self), taken)
             except ConnectionError:  # It is gone already.
                 continue
-            except OSError:
-                await asyncio.sleep(NO_FILE_S)
+            except Exception as error:  # Most likely, the process may open no more files.
+                log.debug("page: a connection cannot be taken (%r)", error)
+                await asyncio.sleep(AGAIN_S)
 
     def _make_room(self, now_s: float) -> None:
         """End the connections that have said nothing for too long at `now_s`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from edge.web.board import Board
 from edge.web.feed import Feed
 from edge.web.spectrogram import Spectrogram
+
+log = logging.getLogger(__name__)
 
 TICK_S = 0.2  # from one message to the next
 KEPT = 50  # ticks that a viewer may be late; what is older it does not get to see
@@ -28,19 +31,29 @@ class Live:
         self._ticks = 0
         self._watched = 0  # pages; programs that read captions alone need no picture
         self._news = asyncio.Event()
+        self._told = False  # that a frame failed
 
     async def run(self) -> None:
         """Tick until `closing`."""
         while not self.closing:
             self._ticks += 1
-            if self._watched:
-                frame = _message("status", self._board.status())
-                for columns in self._spectrogram.paint():
-                    frame += _message("columns", columns.data())
-                self._frames.append((self._ticks, frame))
+            try:
+                if self._watched:
+                    self._frames.append((self._ticks, self._frame()))
+            except Exception as error:  # The next may do; events go on in any case.
+                if not self._told:
+                    trace = log.isEnabledFor(logging.DEBUG)
+                    log.error("page: no picture (%r); the page goes on", error, exc_info=trace)
+                self._told = True
             self._wake()
             await asyncio.sleep(TICK_S)
         self._wake()
+
+    def _frame(self) -> str:
+        frame = _message("status", self._board.status())
+        for columns in self._spectrogram.paint():
+            frame += _message("columns", columns.data())
+        return frame
 
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()

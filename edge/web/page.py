@@ -21,7 +21,7 @@ from edge.web.spectrogram import Spectrogram
 
 log = logging.getLogger(__name__)
 
-END_S = 0.25  # that the server has to end: with all else that ends, less than the signal leaves
+END_S = 2.0  # For the server to end; at the end of the run, nobody waits for that so long.
 
 
 class Page:
