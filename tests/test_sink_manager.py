@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from edge.hub import Hub
 from edge.session import Session, load_model
 from edge.signals import Signals
 from edge.sinks import SinkManager
+from edge.sinks.wanted import wanted_sinks
 from edge.track import Event
 from tests.helpers import SAMPLE
 from tests.running import WAIT_S, until
@@ -185,3 +187,30 @@ def test_another_page_on_the_same_port_takes_its_place(hub: Hub) -> None:
         change(manager, replace(CONFIG, serve=f"127.0.0.1:{first}", also=["srt:busy"]))
     assert port() == first
     manager.close(WAIT_S)
+
+
+def test_every_sink_may_be_closed_by_several_threads_at_once(hub: Hub) -> None:
+    pytest.importorskip("uvicorn", reason="needs the extra: pip install 'aac-stream[web]'")
+    pytest.importorskip("paho.mqtt", reason="type: pip install 'aac-stream[mqtt]'")
+    config = replace(
+        CONFIG,
+        also=["srt:a.srt"],
+        command=["true"],
+        keep_audio=1.0,
+        serve="127.0.0.1:0",
+        mqtt="mqtt://127.0.0.1:1",
+    )
+    sinks = [wanted.open() for wanted in wanted_sinks(config, hub, RATE)]
+    before = len(os.listdir("/proc/self/fd"))
+    threads = [threading.Thread(target=sink.close) for sink in sinks for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
+    until(lambda: len(os.listdir("/proc/self/fd")) < before, "files that were given back")
+    with open("other", "w") as other:  # It has the number of one of them.
+        for sink in sinks:
+            sink.close()
+        other.write("it is still open")
+        other.flush()

@@ -102,11 +102,11 @@ def test_a_picture_that_fails_does_not_end_the_page(
 
     async def watch() -> str:
         ticks = asyncio.create_task(live.run())
-        async for text in live.page(""):
-            if "event: status" in text:
+        async for message in live.page(""):
+            if "event: status" in message:
                 live.closing = True
                 await ticks
-                return text
+                return message
         return ""
 
     assert '"state":"quiet"' in asyncio.run(watch())

@@ -167,9 +167,8 @@ class Keeper:
         why = getattr(error, "strerror", None) or "the disk may be full"
         return OutputError(f"{self.name}: cannot be written ({why}); choose another --keep-folder")
 
-    def configure(self, config: StreamConfig) -> None:
-        """Hold as much audio as windows of another length need."""
-        self._hold_s = LONGEST_S + 2 * self._around_s + config.window_s + BEHIND * config.hop_s
+    def reopen(self) -> None:
+        """Each file is opened as it is written."""
 
     def close(self) -> None:
         """Let no source wait any more; no file is open."""

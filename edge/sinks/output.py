@@ -8,6 +8,7 @@ import io
 import os
 import stat
 import sys
+import threading
 
 from edge.config import StreamConfig
 from edge.errors import OutputError
@@ -16,6 +17,9 @@ from edge.heard import Heard
 from edge.sinks.mending import check_and_repair
 
 NO_FILE = -1  # in place of a descriptor
+CLOSED = -2  # In place of a descriptor that was given back: any use of it fails.
+
+_closing = threading.Lock()  # Two threads that close a file must not close the next one too.
 
 
 class Output:
@@ -123,8 +127,9 @@ class Output:
 
     def close(self) -> None:
         if self._path is not None:
-            file, self._file = self._file, NO_FILE
-            if file != NO_FILE:
+            with _closing:
+                file, self._file = self._file, CLOSED
+            if file >= 0:
                 os.close(file)
 
 

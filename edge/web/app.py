@@ -130,7 +130,6 @@ class _Guard:
         try:
             await self._app(scope, receive, answer)
         except Exception as error:
-            trace = log.isEnabledFor(logging.DEBUG)
-            log.error("page: %s %r: %r", request.method, request.url.path, error, exc_info=trace)
+            log.error("page: %s %r: %s", request.method, request.url.path, error, exc_info=error)
             if not begun:
                 await PlainTextResponse("that went wrong\n", 500)(scope, receive, answer)

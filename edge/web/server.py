@@ -91,8 +91,7 @@ class Server:
             asyncio.run(self._serve())
         except Exception as error:  # the loop goes on, without its page
             if not self._live.closing:
-                trace = log.isEnabledFor(logging.DEBUG)
-                log.error("the page has ended: %r", error, exc_info=trace)
+                log.error("the page has ended: %s", error, exc_info=error)
 
     async def _serve(self) -> None:
         ticks = asyncio.create_task(self._live.run())
