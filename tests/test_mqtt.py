@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
 
@@ -21,6 +22,7 @@ from edge.broker import PASSWORD, Broker, broker_of, default_prefix, password_of
 from edge.config import StreamConfig
 from edge.errors import ConfigError, OutputError
 from edge.heard import Heard
+from edge.loop import Caption
 from edge.sinks import Outlet
 from edge.sinks.homeassistant import discovery, topics_of
 from edge.sinks.mqtt import Mqtt
@@ -152,6 +154,30 @@ def test_home_assistant_is_told_all_that_it_asks_for() -> None:
     jinja2 = pytest.importorskip("jinja2", reason="Home Assistant's templates need jinja2")
     template = jinja2.Template(sound["value_template"])
     assert [template.render(value=v) for v in ("quiet", "a dog barks")] == ["OFF", "ON"]
+
+
+def test_what_waited_for_the_broker_is_not_what_sounds_now() -> None:
+    pytest.importorskip("paho.mqtt", reason="type: pip install 'aac-stream[mqtt]'")
+    sink = Mqtt(StreamConfig(mqtt="mqtt://127.0.0.1:1"))
+
+    def told(ago_s: float, state: str, *events: Event) -> list[tuple[str, str]]:
+        """What is published of a window that ended so many seconds ago."""
+        began = datetime.now(timezone.utc) - timedelta(seconds=100.0 + ago_s)
+        caption = Caption(95.0, 100.0, state, "", 1.0, -20.0)
+        messages = sink.of(Heard("mic", caption, events, began)) or []
+        return [(m.topic.rpartition("/")[2], m.payload) for m in messages if "{" not in m.payload]
+
+    def barks(is_open: bool) -> Event:
+        return Event(1, 94.0, 99.0, "a dog barks", 0.8, is_open)
+
+    assert told(1.0, "quiet") == [("caption", "quiet"), ("state", "quiet")]
+    assert told(60.0, "caption", barks(True)) == []
+    assert told(30.0, "caption", barks(False)) == []
+    assert told(5.0, "quiet") == []
+    assert told(1.0, "caption", barks(True)) == [("caption", "a dog barks"), ("state", "caption")]
+    assert told(30.0, "quiet", barks(False)) == []
+    assert [m.payload for m in sink.end() or []] == ["quiet", "quiet"]
+    sink.close()
 
 
 # --- runs

@@ -43,6 +43,7 @@ FIRST_WAIT_S = 1.0  # before another attempt to connect, then twice as long each
 LONGEST_WAIT_S = 30.0
 STEADY_S = 10.0  # a connection that held so long is tried again at once
 END_S = 0.3  # to say goodbye
+LATE_S = 10.0  # A window that is older does not tell what sounds now: it waited for the broker.
 QOS = 1  # at least once
 
 REFUSALS = {  # MQTT 3.1.1, 3.2.2.3
@@ -63,7 +64,8 @@ class Mqtt:
         self._topics: dict[str, Topics] = {}  # by device
         self._status = status_topic(self._broker.prefix)
         self._ongoing = Ongoing()
-        self._states: dict[str, str] = {}  # by device
+        self._now: dict[str, str] = {}  # What each topic of a state should say,
+        self._told: dict[str, str] = {}  # and what it was last given.
 
         self._news = threading.Condition()
         self._problem: str | None = "does not answer"  # why nothing can be sent; None if it can
@@ -108,16 +110,25 @@ class Mqtt:
         for event in heard.events:
             record = json.dumps(heard.record(event))
             messages += [Message(topics.event, record), Message(topics.attributes, record, True)]
-        if heard.events:
-            words = ", ".join(event.text for event in self._ongoing.of(heard.device))
-            messages.append(Message(topics.caption, words[:LONGEST] or QUIET, retain=True))
-        if heard.caption and self._states.get(heard.device) != heard.caption.state:
-            self._states[heard.device] = heard.caption.state
-            messages.append(Message(topics.state, heard.caption.state, retain=True))
+        words = ", ".join(event.text for event in self._ongoing.of(heard.device))
+        self._now[topics.caption] = words[:LONGEST] or QUIET
+        if heard.caption:
+            self._now[topics.state] = heard.caption.state
+        if not _is_late(heard):
+            messages += self._changed()
         return messages or None
 
     def end(self) -> list[Message] | None:
-        return None  # what goes on is closed by the events that come last
+        return self._changed() or None  # Events that went on were closed by what came last.
+
+    def _changed(self) -> list[Message]:
+        """What sounds now, of all devices, where the broker was not told so yet."""
+        told, self._told = self._told, dict(self._now)
+        return [
+            Message(topic, payload, retain=True)
+            for topic, payload in self._now.items()
+            if told.get(topic) != payload
+        ]
 
     def put(self, piece: list[Message]) -> None:
         until = time.monotonic() + ANSWER_S
@@ -266,3 +277,11 @@ class Mqtt:
         with self._news:
             self._acknowledged.add(mid)
             self._news.notify_all()
+
+
+def _is_late(heard: Heard) -> bool:
+    """Return True if `heard` is live and has waited for long."""
+    if heard.began is None:
+        return False
+    ends_s = [one.end_s for one in (heard.caption, *heard.events) if one is not None]
+    return time.time() - heard.began.timestamp() - max(ends_s, default=0.0) > LATE_S
