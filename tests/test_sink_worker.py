@@ -114,6 +114,20 @@ def test_a_sink_that_raises_anything_is_one_line_and_the_run_goes_on(
     assert errors[0].exc_info in (None, False)
 
 
+@pytest.mark.parametrize("error", [OutputError("a disk is full"), BrokenPipeError(32)])
+def test_only_put_may_say_that_the_sink_cannot_be_written(
+    logged: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    sink = Recorder("of", error=error)
+    outlet = Outlet(sink, sources_wait=False)
+    outlet.push(window(1))
+    until(lambda: "a disk is full" in logged.text or "BrokenPipe" in logged.text, "a line")
+    sink.fails.clear()
+    outlet.push(window(2))
+    outlet.close(WAIT_S)
+    assert sink.got == [2.0, -1.0]
+
+
 def test_what_one_caption_breaks_is_left_out_alone(logged: pytest.LogCaptureFixture) -> None:
     sink = Recorder("put 3")
     outlet = Outlet(sink, sources_wait=True)

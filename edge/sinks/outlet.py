@@ -211,33 +211,42 @@ class Outlet:
             self._reopen(reopening)
 
     def _deliver(self, make: Callable[[], Any]) -> None:
-        """Make the piece and put it; try again until that is done or the run ends."""
+        """Make the piece, and put it if there is one."""
         self._busy = True
         try:
             piece = make()
-            wait_s = FIRST_WAIT_S
-            while piece is not None:
-                last = self._ending
-                try:
-                    self.sink.put(piece)
-                    break
-                except OutputError as error:
-                    if self._sources_wait or last:
-                        raise
-                    self._fails(error)
-                self._pause(wait_s)
-                wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
-        except (OutputError, BrokenPipeError):
-            raise
-        except Exception as error:  # Trying the same again would fail again.
-            self._tell(error)
-            with self._news:
-                self._lost += 1
-                self._left_out += 1
+        except Exception as error:
+            self._leave_out(error)
         else:
             if piece is not None:
-                self._works()
+                self._put(piece)
         self._busy = False
+
+    def _put(self, piece: Any) -> None:
+        """Put the piece; try again until that is done or the run ends."""
+        wait_s = FIRST_WAIT_S
+        while True:
+            last = self._ending
+            try:
+                self.sink.put(piece)
+            except OutputError as error:
+                if self._sources_wait or last:
+                    raise
+                self._fails(error)
+            except BrokenPipeError:
+                raise
+            except Exception as error:  # Trying the same again would fail again.
+                return self._leave_out(error)
+            else:
+                return self._works()
+            self._pause(wait_s)
+            wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
+
+    def _leave_out(self, error: Exception) -> None:
+        self._tell(error)
+        with self._news:
+            self._lost += 1
+            self._left_out += 1
 
     def _pause(self, seconds: float) -> None:
         """Wait before the next attempt; the end of the run and a reopened file cut it short."""
