@@ -43,8 +43,6 @@ class Keeper:
         """
         self._folder = Path(os.path.expanduser(config.keep_folder))
         self._around_s, self._rate = config.keep_audio, rate
-        self._most_bytes = None if config.keep_max_mb is None else config.keep_max_mb * 1e6
-        self._longest_s = None if config.keep_days is None else config.keep_days * 86_400.0
         self.name = f"folder {self._folder}"
         self._ahead_s = self._hold_s = 0.0
         self.configure(config)
@@ -64,7 +62,9 @@ class Keeper:
         self._sweep()
 
     def configure(self, config: StreamConfig) -> None:
-        """Hold as much audio as windows of this length need."""
+        """Hold as much audio as windows of this length need, and as many clips as are wanted."""
+        self._most_bytes = None if config.keep_max_mb is None else config.keep_max_mb * 1e6
+        self._longest_s = None if config.keep_days is None else config.keep_days * 86_400.0
         # An event may be known later than it begins or ends by so much, and the sink be behind.
         lag_s = config.window_s + TrackSpec().missed_s + 2.0 * config.hop_s
         self._ahead_s = lag_s + BEHIND_S
@@ -166,9 +166,6 @@ class Keeper:
     def _failed(self, error: Exception) -> OutputError:
         why = getattr(error, "strerror", None) or "the disk may be full"
         return OutputError(f"{self.name}: cannot be written ({why}); choose another --keep-folder")
-
-    def reopen(self) -> None:
-        """Each file is opened as it is written."""
 
     def close(self) -> None:
         """Let no source wait any more; no file is open."""

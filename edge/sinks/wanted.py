@@ -33,13 +33,11 @@ class WantedSink:
 def wanted_sinks(config: StreamConfig, hub: Hub, sample_rate: int) -> list[WantedSink]:
     """Return the sinks that `config` asks for, of what `hub` hears at `sample_rate` Hz."""
     wanted = []
-    main, *others = targets_of(config.format, config.output, config.also)
-    if main.path is None and main.format == "text" and is_live():
-        labelled = len(devices_of(config.device)) > 1
-        wanted.append(WantedSink("terminal", (), partial(Terminal, hub.status, labelled)))
-    else:
-        others = [main, *others]
-    for target in others:
+    for target in targets_of(config.format, config.output, config.also):
+        if target.path is None and target.format == "text" and is_live():
+            labelled = len(devices_of(config.device)) > 1
+            wanted.append(WantedSink("terminal", (), partial(Terminal, hub.status, labelled)))
+            continue
         path = None if target.path is None else os.path.abspath(target.path)
         opened = partial(Output, config, target.format, target.path)
         wanted.append(WantedSink("output", (target.format, path), opened))
@@ -51,7 +49,8 @@ def wanted_sinks(config: StreamConfig, hub: Hub, sample_rate: int) -> list[Wante
         wanted.append(WantedSink("command", (command,), partial(Command, config)))
     if config.keep_audio:
         kept = (config.keep_audio, config.keep_folder, sample_rate)
-        wanted.append(WantedSink("keeper", kept, partial(Keeper, config, sample_rate)))
+        keeper = partial(Keeper, config, sample_rate, hub.lossless)
+        wanted.append(WantedSink("keeper", kept, keeper))
     if config.serve is not None:
         page = partial(_open_page, config.serve, hub)
         port = address_of(config.serve).port
