@@ -19,6 +19,21 @@ LONGEST_WAIT_S = 30.0  # then twice as long each time, up to this: tries cost li
 STEP_S = 0.5  # of a wait, so that the loop lives meanwhile
 
 
+class MissingSource:
+    """A source that could not be opened; reading it raises the reason."""
+
+    lossless = False
+
+    def __init__(self, name: str, rate: int, reason: UnavailableError) -> None:
+        self.name, self.rate, self._reason = name, rate, reason
+
+    def blocks(self) -> Iterator[Block]:
+        raise self._reason
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class PatientSource:
     """`first`, and whenever that gives no audio any more, what `reopen` gives once it can.
 
