@@ -81,7 +81,8 @@ class Ear:
             if self.stopping or self._thread.ident is not None:
                 return
             wanted, source = self.loop.captioner.bundle.features.sample_rate, self.source
-            log.info("listening to %s at %d Hz; Ctrl-C ends", source.name, source.rate)
+            if not getattr(source, "missing", False):  # That is logged when it is waited for.
+                log.info("listening to %s at %d Hz; Ctrl-C ends", source.name, source.rate)
             if source.rate < wanted:
                 missing = f"sounds above {source.rate / 2000:g} kHz are missing there"
                 log.warning("%s; captions may be less true", missing)

@@ -216,6 +216,8 @@ class Hub:
         ended = set(devices_of(self._config.device)) - {ear.device for ear in present}
         kept = ended | {ear.device for ear in present if ear not in gone}
         new = [device for device in wanted if device not in kept]
+        if not new and len(gone) == len(present):
+            new = wanted  # All of these have ended before; nothing else would be listened to.
         # A new device is opened while the old ones still run, so that a mistake disturbs nothing.
         # Only an old one that stands in its way is closed first.
         in_the_way = [e for e in gone if any(excludes(e.device.what, d.what) for d in new)]

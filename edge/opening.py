@@ -49,7 +49,9 @@ def excludes(one: str, other: str) -> bool:
     """
     if _is_microphone(one) and _is_microphone(other):
         return True
-    return one == other and not Path(one).expanduser().is_file()
+    path = Path(one).expanduser()
+    is_pipe = path.exists() and not path.is_file()
+    return one == other and (one == "-" or is_url(one) or is_pipe)
 
 
 def _is_microphone(device: str) -> bool:

@@ -50,6 +50,11 @@ class PatientSource:
         self._overflows = 0  # of sources that are closed
 
     @property
+    def missing(self) -> bool:
+        """Whether it has never been open yet."""
+        return isinstance(self._source, MissingSource)
+
+    @property
     def overflows(self) -> int:
         """Times that the device itself lost audio."""
         return self._overflows + int(getattr(self._source, "overflows", 0))

@@ -35,8 +35,8 @@ class TrackSpec:
     better: float = 1.5  # times the confidence that other words must gather to replace those shown
     heard_s: float = 0.75  # of a sound are in a window once it is named
     # As a source ends, there is no time to gather this evidence. `Track.end` says what follows.
-    end_share: float = 0.5  # Share of `evidence_s` that is enough then.
-    few_s: float = 3.0  # Seconds that all windows advance, below which none of it is needed.
+    end_share: float = 0.6  # Share of `evidence_s` that is enough then.
+    few_s: float = 3.0  # A source whose windows advance by less says what any of them names.
 
 
 @dataclass(frozen=True)
@@ -116,15 +116,16 @@ class Track:
     def _cut_off(self) -> list[_Sound]:
         """Return the hidden sounds that are events, given that no more windows can name them.
 
-        The last window must name them. A source of a few windows says something if any of them
-        names a sound; otherwise a share of the usual evidence is needed.
+        The last window must name them, with a share of the usual evidence. If a source of a few
+        windows would then say nothing at all, it says what the last window names, or any.
         """
         spec = self._spec
-        few = self._windows == 1 or self._windows * self._hop_s < spec.few_s
-        least_s = 0.0 if few else spec.end_share * spec.evidence_s
         hidden = [sound for sound in self._sounds if not sound.number]
-        found = [s for s in hidden if not s.missed_s and s.evidence_s >= least_s]
-        return hidden if few and not found and len(hidden) == len(self._sounds) else found
+        named = [sound for sound in hidden if not sound.missed_s]
+        found = [s for s in named if s.evidence_s >= spec.end_share * spec.evidence_s]
+        few = self._windows == 1 or self._windows * self._hop_s < spec.few_s
+        says_nothing = not found and len(hidden) == len(self._sounds)
+        return (named or hidden) if few and says_nothing else found
 
     def _named(self, clause: str, caption: Caption) -> _Sound:
         """The sound that `clause` of `caption` is about, a new one if there is none like it."""
