@@ -10,7 +10,7 @@ from edge.config import StreamConfig
 from edge.devices import without_secrets
 from edge.errors import UnavailableError, UnknownFormatError
 from edge.ffmpeg import FfmpegSource, is_url
-from edge.inputs import find_again, find_input, opening
+from edge.inputs import find_again, find_input, look_again, open_streams, opening
 from edge.microphone import MicrophoneSource
 from edge.patient import MissingSource, PatientSource
 from edge.pcm import standard_input
@@ -39,7 +39,15 @@ def open_source(device: str, config: StreamConfig) -> Source:
 def waiting_source(device: str, config: StreamConfig, reason: Exception) -> Source:
     """Return a source that waits until `device`, absent for `reason`, can be opened."""
     missing = MissingSource(without_secrets(device), ASSUMED_RATE, UnavailableError(str(reason)))
-    return PatientSource(missing, lambda: open_source(device, config))
+
+    def again() -> Source:
+        if _is_microphone(device):
+            with opening:
+                if not open_streams:
+                    look_again()  # It may have been plugged in since.
+        return open_source(device, config)
+
+    return PatientSource(missing, again)
 
 
 def excludes(one: str, other: str) -> bool:

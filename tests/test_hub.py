@@ -147,7 +147,8 @@ def test_no_count_falls_while_devices_come_go_end_and_change(
     devices: Devices, hubs: Callable[..., Hub]
 ) -> None:
     hub = hubs(device=["a=a", "b=b"])
-    done, falls = threading.Event(), []
+    done = threading.Event()
+    falls: list[tuple[object, object]] = []
 
     def watch() -> None:
         before: tuple[float, ...] = ()
