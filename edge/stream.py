@@ -43,6 +43,11 @@ class Stream(Iterator[Heard], AbstractContextManager["Stream"]):
         """
         self._hub.close()
 
+    @property
+    def unread_windows(self) -> int:
+        """Windows that were dropped because nobody took them for an hour."""
+        return self._hub.unread_windows
+
     def __exit__(self, *_: object) -> None:
         self.close()
 
