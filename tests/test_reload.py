@@ -202,7 +202,6 @@ def test_another_device_goes_on_with_the_clock(tmp_path: Path, long: Path) -> No
         setup.write(device=tmp_path / "none.wav")
         run.hup()
         assert "none.wav: no such file" in run.told("the settings stay as they were")
-        run.told("other.wav at 32000 Hz", times=2)
         assert float(str(setup.more()[-1]["end_s"])) > float(str(after["end_s"]))
     ends = np.array([c["end_s"] for c in records(setup.out)], float)
     assert np.all(np.diff(ends) > 0.0)
