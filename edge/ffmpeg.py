@@ -38,8 +38,8 @@ class FfmpegSource(PcmSource):
     A URL without a known length is live: when it ends or stalls, waiting may bring it back. What
     has a length is a recording, on its clock unless `fast`, and ends.
 
-    Raises: AudioError if ffmpeg is missing or cannot read it; StreamDownError, of those, if it is a URL
-    that gives nothing now.
+    Raises: AudioError if ffmpeg is missing or cannot read it; StreamDownError, of those, if it is a
+    URL that gives nothing now.
     """
 
     dtype = ">i2"  # of AU, the one format whose header is six numbers
