@@ -20,6 +20,7 @@ from edge.sources import Source
 from edge.windows import windows_of
 
 COSTS = 5  # Windows whose costs are known; a model is late by the median.
+SURE_COSTS = 3  # Fewer windows tell nothing about the next.
 
 # Takes the time of the first sample in seconds, and mono samples at the model's rate.
 Tap = Callable[[float, Floats], None]
@@ -205,11 +206,14 @@ class Loop:
         for a moment. It catches up by itself, unless a window takes longer than a hop; and it
         does not try to if what it has not captioned yet is longer than a window.
         """
-        costs = sorted(self._costs_s)
-        cost_s = costs[len(costs) // 2] if costs else 0.0  # Of the median; one may be held up.
-        too_slow = cost_s > self._seconds(self._hop)
+        # The median, since a single window may be held up, and the first takes longest.
+        costs_s = sorted(self._costs_s) or [0.0]
+        too_slow = costs_s[len(costs_s) // 2] > self._seconds(self._hop)
+        is_sure = len(costs_s) >= SURE_COSTS
+        if not (too_slow and is_sure) and self._windows.heard - self._next_end <= self._window:
+            return False
         self.late = self.late or too_slow
-        return too_slow or self._windows.heard - self._next_end > self._window
+        return True
 
     def _finish(self) -> Iterator[Caption]:
         """The end of a source: what no window has covered yet, if it is worth a caption."""

@@ -85,14 +85,16 @@ def test_a_late_loop_skips_to_the_newest_window_and_counts(captioner: Captioner)
 class Slow(Captioner):
     """A model that takes `cost_s` for a window, by a clock that stands still otherwise."""
 
-    def __init__(self, captioner: Captioner, cost_s: float) -> None:
+    def __init__(self, captioner: Captioner, cost_s: float, first_s: float = 0.0) -> None:
         super().__init__(captioner.bundle, None)  # type: ignore[arg-type]
         self.cost_s, self.now_s = cost_s, 0.0
+        self._first_s = first_s  # More for the first window.
         self.monotonic = self.time = self.perf_counter = lambda: self.now_s
 
     def describe(self, features: Floats) -> Description:
         assert len(features)
-        self.now_s += self.cost_s
+        self.now_s += self.cost_s + self._first_s
+        self._first_s = 0.0
         return Description("x", 0.9, quiet=False)
 
 
@@ -149,6 +151,17 @@ def test_a_model_is_late_if_a_window_takes_longer_than_a_hop(
     assert loop.late == late
     assert (loop.stats.skipped_windows > 0) == late
     assert max(behind[:-1]) < 2.0 * cost_s + 1.0  # It never falls further and further behind.
+
+
+def test_a_first_window_that_takes_long_makes_no_model_late(
+    captioner: Captioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(captioner, 0.02, first_s=1.5)
+    monkeypatch.setattr(loop_module, "time", slow)
+    loop = Loop(Live(slow, noise(20.0)), slow, StreamConfig(hop_s=0.1))
+    assert len(list(loop.captions())) == loop.stats.windows >= 150
+    assert not loop.late
+    assert loop.stats.skipped_windows == 0
 
 
 def test_what_was_heard_before_a_source_fails_is_captioned(captioner: Captioner) -> None:
