@@ -5,83 +5,107 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 
 from edge.captioner import Captioner
 from edge.config import StreamConfig
 from edge.devices import Device
 from edge.heard import Heard, Status
-from edge.loop import Caption, Loop, Tap
-from edge.opening import open_source
+from edge.loop import Caption, Loop, Stats, Tap
+from edge.sources import Source
 from edge.track import Event, Track
 
 log = logging.getLogger(__name__)
+
+WALL_TOLERANCE_S = 0.5  # The wall clock and the audio may differ by this before `at` follows.
 
 
 class Ear:
     """Listens to `device` from `start` on.
 
-    What it hears goes to `put`, which may wait; and None, once it has ended, by `error` or not.
+    Its results go to `put`, which may wait; and None, once it has ended, by `error` or not.
+
+    The thread that `start` begins owns the source, and closes it when it ends: a source that
+    another thread closes while it is read crashes the process. `start`, `stop` and `status` may
+    be called from any thread.
     """
 
     def __init__(
         self,
         device: Device,
+        source: Source,
         config: StreamConfig,
         captioner: Captioner,
         put: Callable[[Ear, Heard | None], None],
+        numbers: Iterator[int],
         before: Ear | None = None,
         tap: Tap | None = None,
     ) -> None:
-        """Opens the device. Its clock goes on from that of `before`, with a gap if that has ended.
+        """Prepare to listen to `source`, which belongs to the ear from now on.
 
-        `tap` is given all audio, in the ear's thread, and must be quick.
-
-        Raises: AudioError or DeviceError if it cannot be opened, and waiting would not help.
+        Parameters
+        ----------
+        numbers
+            The numbers of its events, in order.
+        before
+            The ear whose clock goes on here, with a gap if it was stopped.
+        tap
+            Receives all audio, in the ear's thread, and must be quick.
         """
-        self.device = device
-        self.source = open_source(device.what, config)
+        self.device, self.source = device, source
+        self.stopping = False  # Set by the first `stop`.
         began_s = 0.0 if before is None else before.loop.now_s
-        self.loop: Loop = Loop(self.source, captioner, config, began_s, tap)
-        if before is not None and before.stopped and not self.source.lossless:
-            self.loop.skip(time.monotonic() - before.loop.lived_at)
+        self.loop: Loop = Loop(source, captioner, config, began_s, tap)
+        if before is not None and before.stopping and not source.lossless:
+            self.loop.skip(max(0.0, time.monotonic() - before.loop.lived_at))
         self.error: Exception | None = None
-        self._put, self._state = put, "listening"
+        self._put, self._numbers, self._state = put, numbers, "listening"
+        self._began: datetime | None = None  # Wall-clock time of 0 s.
+        self._event_began: dict[int, datetime] = {}  # The same, as each open event began.
+        self._lock = threading.Lock()  # Guards `stopping` and the start of the thread.
         self._thread = threading.Thread(target=self._run, name=f"ear {device.label}", daemon=True)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it listens no more."""
-        return not self._thread.is_alive()
 
     @property
     def overflows(self) -> int:
         """Times that the device itself lost audio."""
         return int(getattr(self.source, "overflows", 0))
 
+    def stats(self) -> Stats:
+        """Return what it counted so far."""
+        return self.loop.stats.copy()
+
     def start(self) -> None:
-        """Begin to listen, if it does not yet."""
-        if self._thread.ident is not None:
-            return
-        bundle = self.loop.captioner.bundle
-        wanted, source = bundle.features.sample_rate, self.source
-        log.info("listening to %s at %d Hz; Ctrl-C ends", source.name, source.rate)
-        if source.rate < wanted:
-            missing = f"sounds above {source.rate / 2000:g} kHz are missing there"
-            log.warning("%s; captions may be less true", missing)
-        self._thread.start()
+        """Begin to listen, unless it does already or was stopped."""
+        with self._lock:
+            if self.stopping or self._thread.ident is not None:
+                return
+            wanted, source = self.loop.captioner.bundle.features.sample_rate, self.source
+            if not getattr(source, "missing", False):  # That is logged when it is waited for.
+                log.info("listening to %s at %d Hz; Ctrl-C ends", source.name, source.rate)
+            if source.rate < wanted:
+                missing = f"sounds above {source.rate / 2000:g} kHz are missing there"
+                log.warning("%s; captions may be less true", missing)
+            self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """End, as far as it does within `timeout` seconds, and give the device back."""
-        self.loop.end()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-        self.source.close()
+        """End, and wait up to `timeout` seconds until the device is given back.
 
-    def status(self) -> Status:
-        """How it is now."""
-        stats = self.loop.stats
+        A thread that needs longer, for example within the model, closes the source afterwards.
+        """
+        self.loop.end()
+        with self._lock:
+            first, self.stopping = not self.stopping, True
+            started = self._thread.ident is not None
+        if not started:
+            if first:
+                self._close_source()
+        elif threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+    def status(self, past: Stats) -> Status:
+        """Return its state; `past` counts earlier ears of the same device."""
+        stats = self.stats() + past
         return Status(
             device=self.device.label,
             name=self.source.name,
@@ -95,22 +119,48 @@ class Ear:
 
     def _run(self) -> None:
         hop_s = self.loop.config.hop_s
-        track = Track(hop_s)
+        track = Track(hop_s, numbers=self._numbers)
         try:
             for caption in self.loop.captions():
                 self._state = caption.state
                 if self.loop.config.hop_s != hop_s:
                     self._tell(None, track.end())
                     hop_s = self.loop.config.hop_s
-                    track = Track(hop_s)
+                    track = Track(hop_s, numbers=self._numbers)
                 self._tell(caption, track.push(caption))
-        except Exception as error:  # said by whoever reads what is heard
+        except Exception as error:  # Reported by whoever takes the results.
             self.error = error
-        self._tell(None, track.end())
+        # Nothing ends by itself while the loop is told to end: the rest of the audio is unknown.
+        self._tell(None, track.end(source_ended=not self.loop.ended))
+        self._close_source()
         self._put(self, None)
 
+    def _close_source(self) -> None:
+        try:
+            self.source.close()
+        except Exception as error:  # A device that fails now has been given up anyway.
+            log.warning("%s: cannot be closed (%s)", self.source.name, error)
+
     def _tell(self, caption: Caption | None, events: Iterable[Event]) -> None:
-        began = None
-        if not self.source.lossless:
-            began = datetime.fromtimestamp(time.time() - self.loop.now_s, timezone.utc)
-        self._put(self, Heard(self.device.label, caption, tuple(events), began))
+        events = tuple(events)
+        began = self._wall_time_of_0_s()
+        event_began: dict[int, datetime] = {}
+        if began is not None:
+            for event in events:
+                event_began[event.number] = self._event_began.setdefault(event.number, began)
+                if not event.open:
+                    del self._event_began[event.number]
+        self._put(self, Heard(self.device.label, caption, events, began, event_began))
+
+    def _wall_time_of_0_s(self) -> datetime | None:
+        """Return when 0 s was; None if the audio is not live.
+
+        It stays the same while the wall clock and the audio agree, so that the scheduling of this
+        thread does not show in times. It follows when the clock is set, or a device's clock drifts.
+        """
+        if self.source.lossless:
+            return None
+        now = datetime.fromtimestamp(self.loop.wall_began, timezone.utc)
+        if self._began is None or abs((now - self._began).total_seconds()) > WALL_TOLERANCE_S:
+            self._began = now
+        return self._began

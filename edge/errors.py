@@ -21,6 +21,10 @@ class AudioError(AacStreamError):
     """A file or a stream does not hold usable audio."""
 
 
+class StreamDownError(AudioError, UnavailableError):
+    """A URL gives no audio when it is opened, but may later; waiting helps."""
+
+
 class UnknownFormatError(AudioError):
     """A file is of no format that libsndfile reads; ffmpeg may read it."""
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+CHUNK = 16  # Rows of the matrix product by which a stream computes its frames.
+
 
 @dataclass(frozen=True)
 class FeatureSpec:
@@ -88,28 +90,49 @@ class LogMel:
             half = spec.window // 2
             samples = np.pad(samples, (0, max(0, half + 1 - len(samples))))
             samples = np.pad(samples, half, mode="reflect")
+        return self.normalised(self.power(samples))
+
+    def power(self, samples: Floats) -> Floats:
+        """Power spectra of the whole frames in `samples`; shape = (frames, window // 2 + 1)."""
+        spec = self.spec
         if len(samples) < spec.window:
-            return np.zeros((0, spec.n_mels), np.float32)
+            return np.zeros((0, spec.window // 2 + 1), np.float32)
         frames = sliding_window_view(samples, spec.window)[:: spec.hop]
         spectrum = np.fft.rfft(frames * self._hann, axis=1)
-        power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32) @ self._bands
-        level_db = 10.0 * np.log10(np.maximum(power, np.float32(spec.floor)))
-        if spec.top_db is not None:
+        return (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+
+    def normalised(self, power: Floats) -> Floats:
+        """Features of power spectra (frames, window // 2 + 1); shape = (frames, n_mels)."""
+        spec = self.spec
+        level_db = 10.0 * np.log10(np.maximum(power @ self._bands, np.float32(spec.floor)))
+        if spec.top_db is not None and len(level_db):
             level_db = np.maximum(level_db, level_db.max() - spec.top_db)
         return ((level_db - spec.mean) / spec.std).astype(np.float32)
 
 
 class LogMelStream:
-    """The same frames, each computed once, from audio that arrives in blocks of any size."""
+    """The same frames from audio that arrives in blocks of any size, which changes no bit of them.
+
+    BLAS adds up in an order that depends on the number of rows, and on the row. So frame i is
+    always row i % CHUNK of a product of CHUNK rows, of which others may be empty.
+    """
 
     def __init__(self, spec: FeatureSpec) -> None:
-        self._log_mel = LogMel(spec)
-        self._hop = spec.hop
+        self._log_mel, self._spec = LogMel(spec), spec
         self._rest = np.zeros(0, np.float32)
+        self._row = 0  # Of the next frame.
 
     def push(self, samples: Floats) -> Floats:
         """The frames that `samples` completes; shape = (frames, n_mels)."""
         self._rest = np.concatenate([self._rest, samples])
-        frames = self._log_mel(self._rest)
-        self._rest = self._rest[len(frames) * self._hop :]
-        return frames
+        power = self._log_mel.power(self._rest)
+        self._rest = self._rest[len(power) * self._spec.hop :]
+        found = [np.zeros((0, self._spec.n_mels), np.float32)]
+        while len(power):
+            now, power = np.split(power, [CHUNK - self._row])
+            rows = np.zeros((CHUNK, now.shape[1]), np.float32)
+            last = self._row + len(now)
+            rows[self._row : last] = now
+            found.append(self._log_mel.normalised(rows)[self._row : last])
+            self._row = last % CHUNK
+        return np.concatenate(found)

@@ -14,7 +14,7 @@ from collections import deque
 from typing import BinaryIO, cast
 
 from edge.devices import without_secrets
-from edge.errors import AudioError, UnavailableError
+from edge.errors import AudioError, StreamDownError, UnavailableError
 from edge.pcm import PACE, PcmSource
 from edge.sources import check_channel
 
@@ -38,7 +38,8 @@ class FfmpegSource(PcmSource):
     A URL without a known length is live: when it ends or stalls, waiting may bring it back. What
     has a length is a recording, on its clock unless `fast`, and ends.
 
-    Raises: AudioError if ffmpeg is missing or cannot read it.
+    Raises: AudioError if ffmpeg is missing or cannot read it; StreamDownError, of those, if it is a
+    URL that gives nothing now.
     """
 
     dtype = ">i2"  # of AU, the one format whose header is six numbers
@@ -134,15 +135,19 @@ class _Decoder:
         poll.register(self.pipe, select.POLLIN)
         while len(got) < count:
             if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
-                name = without_secrets(self._what)
-                raise AudioError(f"{name}: gave no audio for {START_S:.0f} s")
+                raise self._no_header(f"gave no audio for {START_S:.0f} s")
             more = os.read(self.pipe.fileno(), count - len(got))
             if not more:
                 self.wait()
-                name = without_secrets(self._what)
-                raise AudioError(f"{name}: cannot be read as audio ({self.last_words()})")
+                raise self._no_header(f"cannot be read as audio ({self.last_words()})")
             got += more
         return got
+
+    def _no_header(self, why: str) -> AudioError:
+        """A server that is down may come up; other errors stay."""
+        may_come = is_url(self._what) and not self.complained_of(*NO_AUDIO)
+        kind = StreamDownError if may_come else AudioError
+        return kind(f"{without_secrets(self._what)}: {why}")
 
     def wait(self) -> int:
         """Its exit status, once its pipe has ended."""

@@ -49,9 +49,7 @@ class Gate:
         self._every = max(1, round(self.spec.every_s / self._slice_s))  # slices
         looks = max(2, round(self.spec.horizon_s / self._slice_s / self._every))
         groups = np.array_split(np.arange(features.n_mels), min(self.spec.bands, features.n_mels))
-        self._bands = np.zeros((features.n_mels, len(groups)), np.float32)
-        for band, mels in enumerate(groups):
-            self._bands[mels, band] = 1.0
+        self._bands = np.array([mels[0] for mels in groups])  # The first mel of each band.
         self._scale = np.float32(1.0 / (self._slice * 3.0 / 16.0 * features.window**2))
         # As nothing is known of what was before, it was silent: all that sounds is new at first.
         self._levels: Floats = np.full((len(groups), looks * self._every), SILENCE_DB, np.float32)
@@ -121,10 +119,13 @@ class Gate:
 
     def _levels_of(self, frames: Floats) -> Floats:
         """Levels in dB re full scale, as of `level_db`; shape = (slices, bands)."""
-        if not len(frames):
-            return np.zeros((0, len(self._levels)), np.float32)
         spec, tenth = self.features, np.float32(np.log(10.0) / 10.0)  # e is quicker than 10
-        power = np.exp(frames * (tenth * np.float32(spec.std)) + tenth * np.float32(spec.mean))
-        power = power.reshape(-1, self._slice, spec.n_mels).sum(axis=1) @ self._bands
-        level = np.log(power * self._scale) / tenth
-        return np.maximum(level, np.float32(SILENCE_DB))
+        levels = np.full((len(frames) // self._slice, len(self._levels)), SILENCE_DB, np.float32)
+        # Each slice is computed alone, without BLAS, which adds up in another order where there
+        # are more rows: a level must not depend on how many slices came at once.
+        for number in range(len(levels)):
+            part = frames[number * self._slice : (number + 1) * self._slice]
+            power = np.exp(part * (tenth * np.float32(spec.std)) + tenth * np.float32(spec.mean))
+            power = np.add.reduceat(power.sum(axis=0), self._bands)
+            np.maximum(levels[number], np.log(power * self._scale) / tenth, out=levels[number])
+        return levels

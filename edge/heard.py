@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,19 +18,25 @@ class Heard:
     device: str  # what captions call it
     caption: Caption | None  # None where events end without one
     events: tuple[Event, ...] = ()  # that it opens, rewords or closes
-    began: datetime | None = (
-        None  # of 0 s, by the clock on the wall as it goes now; None if not live
-    )
+    began: datetime | None = None  # Wall-clock time of 0 s; None if the audio is not live.
+    # The same by the number of an event, as it was when that event opened. So all lines of one
+    # event give one time, even if the clock is set meanwhile.
+    event_began: Mapping[int, datetime] = field(default_factory=dict)
 
     def record(self, of: Caption | Event) -> dict[str, Any]:
         """`of`, one of those here, as JSON has it."""
-        return {"device": self.device, "at": self.at(of.start_s), **asdict(of)}
+        number = of.number if isinstance(of, Event) else None
+        return {"device": self.device, "at": self.at(of.start_s, number), **asdict(of)}
 
-    def at(self, seconds: float) -> str | None:
-        """When `seconds` was, by ISO 8601, in UTC; None if the audio is not live."""
-        if self.began is None:
+    def at(self, seconds: float, number: int | None = None) -> str | None:
+        """Return when `seconds` was, by ISO 8601, in UTC; None if the audio is not live.
+
+        `number` is that of the event that the time belongs to, if it belongs to one.
+        """
+        began = self.began if number is None else self.event_began.get(number, self.began)
+        if began is None:
             return None
-        when = self.began + timedelta(seconds=seconds)
+        when = began + timedelta(seconds=seconds)
         return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

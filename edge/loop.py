@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
 from edge.captioner import Captioner
 from edge.checked import checked
 from edge.config import StreamConfig
+from edge.errors import AacStreamError
 from edge.features import FeatureSpec, Floats, LogMelStream
 from edge.gate import SILENCE_DB, Gate, loud_db
 from edge.resample import Resampler
 from edge.sources import Source
 from edge.windows import windows_of
+
+COSTS = 5  # Windows whose costs are known; a model is late by the median.
+SURE_COSTS = 3  # Fewer windows tell nothing about the next.
 
 # Takes the time of the first sample in seconds, and mono samples at the model's rate.
 Tap = Callable[[float, Floats], None]
@@ -43,6 +48,13 @@ class Stats:
     audio_s: float = 0.0
     busy_s: float = 0.0  # spent on resampling, features and the model
 
+    def __add__(self, other: Stats) -> Stats:
+        return Stats(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def copy(self) -> Stats:
+        """Return the counts as they are now."""
+        return replace(self)
+
     @property
     def rtf(self) -> float:
         """Real-time factor: computing time per second of audio."""
@@ -68,6 +80,9 @@ class Loop:
         self.config, self.captioner = config, captioner  # that are in use
         self.level_db = SILENCE_DB  # of the newest block, re full scale
         self.lived_at = time.monotonic()  # when it last asked for audio
+        self.wall_began = time.time() - offset_s  # Wall-clock time of 0 s, by the newest block.
+        self.late = False  # Whether windows were skipped since the model takes longer than a hop.
+        self._costs_s: deque[float] = deque(maxlen=COSTS)  # Seconds that the last windows took.
         self._source, self._start_s, self._tap = source, offset_s, tap
         self._next: tuple[StreamConfig, Captioner] | None = None  # from the next block on
         self.ended = False  # no more is wanted of it
@@ -114,20 +129,32 @@ class Loop:
     def captions(self) -> Iterator[Caption]:
         """One caption per window as it is heard; ends when the source does.
 
-        When inference is late and the source does not wait, only the newest window is computed.
+        A source that does not wait may be faster than the loop: see `_is_behind`.
+
+        Raises: the error of the source, if it ends by one, after what was heard before.
         """
-        for block in checked(self._source):
+        blocks, error = checked(self._source), None
+        while not self.ended:
+            try:
+                block = next(blocks, None)
+            except AacStreamError as reason:
+                block, error = None, reason
             self.lived_at = time.monotonic()
             if self.ended:
                 return
+            if block is None:
+                yield from self._finish()
+                break
             if self._changes() or block.lost:
                 # No window reaches across a gap: what it would say did not sound like that.
                 yield from self._finish()
                 self._use_next()
                 self.skip(block.lost / self._source.rate)
             self.stats.audio_s += len(block.samples) / self._source.rate
+            self.wall_began = time.time() - self.now_s
             yield from self._push(block.samples)
-        yield from self._finish()
+        if error is not None:
+            raise error
 
     def _changes(self) -> bool:
         """Whether windows must begin anew, for what comes next; if not, it is in use at once."""
@@ -158,17 +185,35 @@ class Loop:
             self._gate.push(self._frames.push(resampled))
         self.stats.busy_s += time.perf_counter() - began
         due = max(0, (self._windows.heard - self._next_end) // self._hop + 1)
-        if due > 1 and not self._source.lossless:
+        if due > 1 and not self._source.lossless and self._is_behind():
             self.stats.skipped_windows += due - 1
             self._next_end += (due - 1) * self._hop
             due = 1
         for _ in range(due):
             yield self._caption(self._next_end)
             self._next_end += self._hop
+            if self.ended:
+                return
         # The window that was last heard stays: the source may end before the next is full.
         before = self._next_end - self._hop - self._window
         self._windows.forget(before)
         self._gate.forget(before)
+
+    def _is_behind(self) -> bool:
+        """Return True if only the newest of the windows that are due is worth its time.
+
+        Several windows fall due at once if they are close together, or if the loop was held up
+        for a moment. It catches up by itself, unless a window takes longer than a hop; and it
+        does not try to if what it has not captioned yet is longer than a window.
+        """
+        # The median, since a single window may be held up, and the first takes longest.
+        costs_s = sorted(self._costs_s) or [0.0]
+        too_slow = costs_s[len(costs_s) // 2] > self._seconds(self._hop)
+        is_sure = len(costs_s) >= SURE_COSTS
+        if not (too_slow and is_sure) and self._windows.heard - self._next_end <= self._window:
+            return False
+        self.late = self.late or too_slow
+        return True
 
     def _finish(self) -> Iterator[Caption]:
         """The end of a source: what no window has covered yet, if it is worth a caption."""
@@ -196,8 +241,10 @@ class Loop:
                 state = "listening"
             elif not heard.quiet:
                 state, text = "caption", heard.text
+        cost_s = time.perf_counter() - began
+        self._costs_s.append(cost_s)
         self.stats.windows += 1
-        self.stats.busy_s += time.perf_counter() - began
+        self.stats.busy_s += cost_s
         return Caption(
             start_s=round(self._offset_s + self._seconds(start), 3),
             end_s=round(self._offset_s + self._seconds(end), 3),

@@ -17,21 +17,6 @@ BLOCK_S = 0.1  # the loop looks for new audio this often
 DEAD_S = 5.0  # a device that gives nothing for so long is taken for dead
 
 
-class MissingMicrophone:
-    """A device that exists and could not be opened, which is told where its audio is wanted."""
-
-    lossless = False
-
-    def __init__(self, device: InputDevice, reason: UnavailableError) -> None:
-        self.name, self.rate, self._reason = device.name, device.rate, reason
-
-    def blocks(self) -> Iterator[Block]:
-        raise self._reason
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-
 class MicrophoneSource:
     """A microphone at its own rate. The callback copies into a ring and counts, nothing else."""
 

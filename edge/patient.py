@@ -19,6 +19,21 @@ LONGEST_WAIT_S = 30.0  # then twice as long each time, up to this: tries cost li
 STEP_S = 0.5  # of a wait, so that the loop lives meanwhile
 
 
+class MissingSource:
+    """A source that could not be opened; reading it raises the reason."""
+
+    lossless = False
+
+    def __init__(self, name: str, rate: int, reason: UnavailableError) -> None:
+        self.name, self.rate, self._reason = name, rate, reason
+
+    def blocks(self) -> Iterator[Block]:
+        raise self._reason
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class PatientSource:
     """`first`, and whenever that gives no audio any more, what `reopen` gives once it can.
 
@@ -33,6 +48,11 @@ class PatientSource:
         self.name, self.rate, self.lossless = first.name, first.rate, first.lossless
         self._until = time.monotonic()  # up to then, audio or its loss has been told
         self._overflows = 0  # of sources that are closed
+
+    @property
+    def missing(self) -> bool:
+        """Whether it has never been open yet."""
+        return isinstance(self._source, MissingSource)
 
     @property
     def overflows(self) -> int:

@@ -45,7 +45,7 @@ class Session:
         log.debug("%s", without_secrets(str(config)))
         self._config, self._reread, self._signals = config, reread, signals
         self._notifier = Notifier()
-        self._late_told = False
+        self._skips_told = self._late_told = False
         self._ahead_s = _ahead_s()
         with signals.held():  # what is cut short in an import does not always say why
             self._captioner = load_model(config)
@@ -96,9 +96,16 @@ class Session:
             self._reload()
             self._notifier.ready()
         self._watch_clock()
-        if not self._late_told and self._hub.stats().skipped_windows:
+        self._watch_pace()
+
+    def _watch_pace(self) -> None:
+        """Windows that are skipped have one of two reasons, each told once."""
+        if not self._late_told and self._hub.late:
             log.warning("the model is late: windows are skipped; a larger --hop-s helps")
-            self._late_told = True
+            self._late_told = self._skips_told = True
+        elif not self._skips_told and self._hub.stats().skipped_windows:
+            log.warning("windows are skipped: this program was held up for longer than a window")
+            self._skips_told = True
 
     def _watch_clock(self) -> None:
         """The clock on the wall may be set, and goes on while the machine sleeps."""

@@ -19,27 +19,34 @@ log = logging.getLogger(__name__)
 class Stream(Iterator[Heard], AbstractContextManager["Stream"]):
     """What is heard, window by window, until the devices end or `close` is called.
 
-    Also a context manager, which closes it.
+    Also a context manager, which closes it. Threads may share it, and any may close it.
     """
 
     def __init__(self, config: StreamConfig) -> None:
         self._hub = Hub(config, load_model(config))
         self._hub.start()
-        self._heard = self._hub.heard()
 
     def __next__(self) -> Heard:
         """Waits for the next window.
 
         Raises: AudioError or DeviceError as the last device ends by one.
         """
-        for heard in self._heard:
+        for heard in self._hub.heard():
             if heard is not None:
                 return heard
         raise StopIteration
 
     def close(self) -> None:
-        """Give the devices back; what waits in `next`, in another thread, ends."""
+        """Give the devices back; what waits in `next`, in another thread, ends.
+
+        May be called again, and from any thread.
+        """
         self._hub.close()
+
+    @property
+    def unread_windows(self) -> int:
+        """Windows that were dropped because nobody took them for an hour."""
+        return self._hub.unread_windows
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -73,7 +80,10 @@ class Listener(AbstractContextManager["Listener"]):
         self._thread.join()
 
     def close(self) -> None:
-        """End; no call follows, unless the callback itself called this."""
+        """End; no call follows once this returns, unless the callback itself called it.
+
+        May be called again, and from any thread.
+        """
         self._stream.close()
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -87,6 +97,8 @@ class Listener(AbstractContextManager["Listener"]):
                 self._call(heard)
         except Exception as error:  # of the last device
             log.error("%s", error)
+        finally:  # A callback may raise SystemExit: then nobody listens any more.
+            self._stream.close()
 
     def _call(self, heard: Heard) -> None:
         try:

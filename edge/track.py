@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from edge.loop import Caption
 
@@ -33,6 +34,9 @@ class TrackSpec:
     missed_s: float = 2.0  # for which windows do not name it, to close it
     better: float = 1.5  # times the confidence that other words must gather to replace those shown
     heard_s: float = 0.75  # of a sound are in a window once it is named
+    # As a source ends, there is no time to gather this evidence. `Track.end` says what follows.
+    end_share: float = 0.6  # Share of `evidence_s` that is enough then.
+    few_s: float = 3.0  # A source whose windows advance by less says what any of them names.
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class _Sound:
     number: int = 0  # 0 until it is shown
     said: str = ""  # the words that are shown
     evidence_s: float = 0.0
-    confidences: list[float] = field(default_factory=list)
+    windows: int = 0  # Windows that named it.
+    confidence_sum: float = 0.0  # Of those windows.
     votes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @property
@@ -69,15 +74,21 @@ class _Sound:
 class Track:
     """Captions in, in their order; events out, each time that one opens, is reworded, or closes."""
 
-    def __init__(self, hop_s: float, spec: TrackSpec | None = None) -> None:
-        """`hop_s`: from one window to the next."""
+    def __init__(
+        self, hop_s: float, spec: TrackSpec | None = None, numbers: Iterator[int] | None = None
+    ) -> None:
+        """`hop_s`: from one window to the next; `numbers`: of the events, from 1 on if None."""
         self._hop_s, self._spec = hop_s, spec or TrackSpec()
         self._sounds: list[_Sound] = []
-        self._shown = 0
+        self._numbers = numbers or count(1)
         self._before: Caption | None = None  # the last window
+        self._windows = 0  # Windows since the source began, or the last gap.
 
     def push(self, caption: Caption) -> Iterator[Event]:
         """What `caption` changes."""
+        if self._before is not None and caption.start_s > self._before.end_s:
+            self._windows = 0
+        self._windows += 1
         for sound in [s for s in self._sounds if caption.start_s > s.last.end_s]:
             yield from self._close(sound)
         clauses = clauses_of(caption.text) if caption.state == "caption" else []
@@ -91,10 +102,30 @@ class Track:
                     yield from self._close(sound)
         self._before = caption
 
-    def end(self) -> Iterator[Event]:
-        """Closes what is open, as the source has ended."""
+    def end(self, source_ended: bool = False) -> Iterator[Event]:
+        """Close all open events, as no more windows follow.
+
+        If the source itself ends, few windows can name a sound that begins shortly before, or
+        any sound of a short source. So sounds that are not shown yet may open.
+        """
+        for sound in self._cut_off() if source_ended else []:
+            yield self._open(sound)
         for sound in list(self._sounds):
             yield from self._close(sound)
+
+    def _cut_off(self) -> list[_Sound]:
+        """Return the hidden sounds that are events, given that no more windows can name them.
+
+        The last window must name them, with a share of the usual evidence. If a source of a few
+        windows would then say nothing at all, it says what the last window names, or any.
+        """
+        spec = self._spec
+        hidden = [sound for sound in self._sounds if not sound.number]
+        named = [sound for sound in hidden if not sound.missed_s]
+        found = [s for s in named if s.evidence_s >= spec.end_share * spec.evidence_s]
+        few = self._windows == 1 or self._windows * self._hop_s < spec.few_s
+        says_nothing = not found and len(hidden) == len(self._sounds)
+        return (named or hidden) if few and says_nothing else found
 
     def _named(self, clause: str, caption: Caption) -> _Sound:
         """The sound that `clause` of `caption` is about, a new one if there is none like it."""
@@ -105,7 +136,8 @@ class Track:
             sound = _Sound(self._began_s(caption), caption)
             self._sounds.append(sound)
         sound.last, sound.missed_s = caption, 0.0
-        sound.confidences.append(caption.confidence)
+        sound.windows += 1
+        sound.confidence_sum += caption.confidence
         sound.evidence_s += caption.confidence * self._hop_s
         sound.votes[clause] += caption.confidence
         return sound
@@ -126,22 +158,26 @@ class Track:
         if not sound.number:
             if sound.evidence_s < spec.evidence_s:
                 return
-            self._shown += 1
-            sound.number, sound.said = self._shown, best
-            yield _event(sound, sound.last.end_s, is_open=True)
+            yield self._open(sound)
         elif sound.votes[best] > spec.better * sound.votes[sound.said]:
             sound.said = best
             yield _event(sound, sound.last.end_s, is_open=True)
 
+    def _open(self, sound: _Sound) -> Event:
+        sound.number, sound.said = next(self._numbers), sound.best
+        return _event(sound, self._end_s(sound), is_open=True)
+
     def _close(self, sound: _Sound) -> Iterator[Event]:
-        """By the same reasoning as it began; a sound that was named to the end has not ended."""
         self._sounds = [one for one in self._sounds if one is not sound]
-        if not sound.number:
-            return
+        if sound.number:
+            yield _event(sound, self._end_s(sound), is_open=False)
+
+    def _end_s(self, sound: _Sound) -> float:
+        """By the same reasoning as it began; a sound that was named to the end has not ended."""
         end_s = sound.last.end_s
         if sound.missed_s:
             end_s = min(end_s, sound.last.start_s + self._hop_s / 2.0 + self._spec.heard_s)
-        yield _event(sound, end_s, is_open=False)
+        return end_s
 
 
 def _event(sound: _Sound, end_s: float, is_open: bool) -> Event:
@@ -150,7 +186,7 @@ def _event(sound: _Sound, end_s: float, is_open: bool) -> Event:
         start_s=round(sound.start_s, 3),
         end_s=round(max(sound.start_s, end_s), 3),
         text=sound.said,
-        confidence=round(sum(sound.confidences) / len(sound.confidences), 3),
+        confidence=round(sound.confidence_sum / sound.windows, 3),
         open=is_open,
     )
 

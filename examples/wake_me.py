@@ -23,7 +23,7 @@ def main() -> int:
         for heard in stream(given.device):
             for event in heard.events:
                 if event.open and any(word in event.text.split() for word in given.words):
-                    when = heard.at(event.start_s) or f"{event.start_s:.1f} s"
+                    when = heard.at(event.start_s, event.number) or f"{event.start_s:.1f} s"
                     print(f"\a{when}: {event.text} ({event.confidence:.0%} sure)")
                     return 0
     except AacStreamError as error:

@@ -124,6 +124,24 @@ def test_a_window_has_the_features_of_its_span(
     assert heard == (len(samples) // spec.hop if alone else spec.frames(len(samples)))
 
 
+@pytest.mark.parametrize("spec", SPECS)
+@settings(deadline=None, max_examples=30)
+@given(shares=SHARES, seed=st.integers(0, 99), frames=st.integers(8_000, 40_000))
+def test_no_bit_of_a_window_depends_on_the_blocks(
+    spec: FeatureSpec, shares: list[float], seed: int, frames: int
+) -> None:
+    """Thresholds hang on them, and BLAS adds up in an order that depends on the number of rows."""
+    samples = sound(seed, frames)[:, 0]
+    whole, parts = windows_of(spec), windows_of(spec)
+    whole.push(samples)
+    for block in cut(samples, shares):
+        parts.push(block)
+    assert parts.heard == whole.heard
+    span = max(0, whole.heard - 50), whole.heard
+    for one, other in zip(parts.window(*span), whole.window(*span), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @dataclass(frozen=True)
 class Stretch:
     """Audio without a gap, as one device gives it."""

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from edge import loop as loop_module
 from edge.captioner import Captioner, Description, load_captioner
 from edge.config import StreamConfig
+from edge.errors import AudioError
 from edge.features import Floats
 from edge.loop import Caption, Loop
 from edge.ring import Block
@@ -78,6 +80,100 @@ def test_a_late_loop_skips_to_the_newest_window_and_counts(captioner: Captioner)
     whole, loop = run(captioner, Given(late, lossless=True))
     assert ends(whole)[:18] == [float(s) for s in range(2, 20)]
     assert loop.stats.skipped_windows == 0
+
+
+class Slow(Captioner):
+    """A model that takes `cost_s` for a window, by a clock that stands still otherwise."""
+
+    def __init__(self, captioner: Captioner, cost_s: float, first_s: float = 0.0) -> None:
+        super().__init__(captioner.bundle, None)  # type: ignore[arg-type]
+        self.cost_s, self.now_s = cost_s, 0.0
+        self._first_s = first_s  # More for the first window.
+        self.monotonic = self.time = self.perf_counter = lambda: self.now_s
+
+    def describe(self, features: Floats) -> Description:
+        assert len(features)
+        self.now_s += self.cost_s + self._first_s
+        self._first_s = 0.0
+        return Description("x", 0.9, quiet=False)
+
+
+class Live(Given):
+    """A source that gives what has arrived by the clock of `slow`, 0.1 s or more."""
+
+    def __init__(self, slow: Slow, samples: Floats) -> None:
+        super().__init__([])
+        self._slow, self._samples = slow, samples
+
+    def blocks(self) -> Iterator[Block]:
+        done = 0
+        while done < len(self._samples):
+            if self._slow.now_s * self.rate < done + 1600:
+                self._slow.now_s = (done + 1600) / self.rate
+            due = int(self._slow.now_s * self.rate)
+            yield Block(self._samples[done:due])
+            done = due
+
+
+def test_windows_closer_together_than_blocks_are_all_computed(
+    captioner: Captioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file gives a block each quarter of a second, and a microphone one each tenth or more."""
+    slow = Slow(captioner, 0.05)
+    monkeypatch.setattr(loop_module, "time", slow)
+    source = Given(in_blocks(noise(6.0), 4000))
+    captions, loop = run(slow, source, window_s=2.0, hop_s=0.1)
+    assert loop.stats.skipped_windows == 0
+    assert not loop.late
+    assert ends(captions) == [round(2.0 + 0.1 * i, 1) for i in range(41)]
+
+
+def test_a_loop_that_was_held_up_for_less_than_a_window_catches_up(
+    captioner: Captioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(captioner, 0.9)
+    monkeypatch.setattr(loop_module, "time", slow)
+    samples = noise(8.0)
+    held_up = [Block(samples[:40_000]), Block(samples[40_000:80_000]), Block(samples[80_000:])]
+    captions, loop = run(slow, Given(held_up), window_s=4.0)
+    assert loop.stats.skipped_windows == 0
+    assert ends(captions)[:4] == [4.0, 5.0, 6.0, 7.0]
+
+
+@pytest.mark.parametrize(("cost_s", "late"), [(0.1, False), (0.9, False), (1.5, True), (7.0, True)])
+def test_a_model_is_late_if_a_window_takes_longer_than_a_hop(
+    captioner: Captioner, monkeypatch: pytest.MonkeyPatch, cost_s: float, late: bool
+) -> None:
+    slow = Slow(captioner, cost_s)
+    monkeypatch.setattr(loop_module, "time", slow)
+    loop = Loop(Live(slow, noise(60.0)), slow, StreamConfig())
+    behind = [slow.now_s - caption.end_s for caption in loop.captions()]
+    assert loop.late == late
+    assert (loop.stats.skipped_windows > 0) == late
+    assert max(behind[:-1]) < 2.0 * cost_s + 1.0  # It never falls further and further behind.
+
+
+def test_a_first_window_that_takes_long_makes_no_model_late(
+    captioner: Captioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(captioner, 0.02, first_s=1.5)
+    monkeypatch.setattr(loop_module, "time", slow)
+    loop = Loop(Live(slow, noise(20.0)), slow, StreamConfig(hop_s=0.1))
+    assert len(list(loop.captions())) == loop.stats.windows >= 150
+    assert not loop.late
+    assert loop.stats.skipped_windows == 0
+
+
+def test_what_was_heard_before_a_source_fails_is_captioned(captioner: Captioner) -> None:
+    class Broken(Given):
+        def blocks(self) -> Iterator[Block]:
+            yield from super().blocks()
+            raise AudioError("ends after 0.8 s")
+
+    captions = Loop(Broken([Block(noise(0.8))]), captioner, StreamConfig()).captions()
+    assert ends([next(captions)]) == [0.8]
+    with pytest.raises(AudioError, match=r"ends after 0.8 s"):
+        next(captions)
 
 
 def test_block_size_does_not_change_what_is_said(captioner: Captioner) -> None:

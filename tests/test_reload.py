@@ -202,10 +202,25 @@ def test_another_device_goes_on_with_the_clock(tmp_path: Path, long: Path) -> No
         setup.write(device=tmp_path / "none.wav")
         run.hup()
         assert "none.wav: no such file" in run.told("the settings stay as they were")
-        run.told("other.wav at 32000 Hz", times=2)
         assert float(str(setup.more()[-1]["end_s"])) > float(str(after["end_s"]))
     ends = np.array([c["end_s"] for c in records(setup.out)], float)
     assert np.all(np.diff(ends) > 0.0)
+
+
+@pytest.mark.parametrize("wrong", [{"channel": 5}, {"device": "nothing.wav"}, {"device": "-"}])
+def test_a_run_listens_on_after_a_reload_that_cannot_be_undone(
+    tmp_path: Path, long: Path, wrong: dict[str, object]
+) -> None:
+    """The new settings are refused, and the old file is no longer there to be opened again."""
+    copy = tmp_path / "copy.flac"
+    copy.write_bytes(long.read_bytes())
+    setup = Setup(tmp_path, copy)
+    with started(setup) as run:
+        copy.unlink()
+        setup.write(**wrong)
+        run.hup()
+        run.told("the settings stay as they were")
+        setup.more()
 
 
 def test_a_microphone_is_kept_if_the_new_one_cannot_be_opened(

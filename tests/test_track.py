@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import pickle
+from dataclasses import replace
+from itertools import count, pairwise
 
 import pytest
 from hypothesis import given
@@ -46,6 +48,16 @@ def told(
     return said + [(heard[-1].end_s, event) for event in track.end()]
 
 
+def told_at_end(heard: list[Caption], hop_s: float = 1.0) -> list[str]:
+    """The words of the events that open only as the source ends; each closes at once."""
+    track = Track(hop_s)
+    before = {event.number for caption in heard for event in track.push(caption)}
+    new = [event for event in track.end(source_ended=True) if event.number not in before]
+    assert [event.open for event in new] == [True] * (len(new) // 2) + [False] * (len(new) // 2)
+    assert [e.text for e in new if e.open] == [e.text for e in new if not e.open]
+    return [event.text for event in new if event.open]
+
+
 # Of windows that are sure by a half, each second, two must agree.
 AGREE_2 = TrackSpec(evidence_s=1.0, missed_s=2.0, heard_s=1.0)
 
@@ -77,6 +89,81 @@ def test_one_window_is_not_believed_unless_it_is_sure() -> None:
     assert told(heard, AGREE_2) == []
     sure = captions("", "a dog barks", "", "", "", confidence=1.0)
     assert [event.text for _, event in told(sure, AGREE_2)] == ["a dog barks"] * 2
+
+
+BARK = "a dog barks"
+BIRDS = ["birds sing"] * 4
+
+
+@pytest.mark.parametrize(
+    ("texts", "confidence", "wanted"),
+    [
+        ([BARK], 0.43, [BARK]),  # A recording of one window.
+        (["a dog barks while rain falls"], 0.43, [BARK, "rain falls"]),
+        ([""], 0.9, []),
+        (["?"], 0.9, []),
+        ([BARK, BARK], 0.43, [BARK]),  # One of 6 s.
+        (["", BARK], 0.43, [BARK]),
+        ([BARK, ""], 0.43, [BARK]),
+        ([BARK, "?"], 0.43, [BARK]),
+        (["birds sing", BARK], 0.43, [BARK]),  # The last window knows most.
+        ([*BIRDS, "", BARK], 0.8, [BARK]),  # One of 10 s.
+        ([*BIRDS, "", BARK, BARK], 0.43, [BARK]),
+        ([*BIRDS, "", BARK], 0.5, []),
+        ([*BIRDS, BARK, ""], 0.8, []),  # The last window does not name it any more.
+        ([*BIRDS, BARK, "birds sing"], 0.8, []),
+        ([*[""] * 50, BARK], 0.8, [BARK]),
+        ([*[""] * 50, BARK], 0.5, []),
+        ([BARK] * 4, 0.5, []),  # It is told already.
+    ],
+)
+def test_a_source_that_ends_leaves_less_time_for_evidence(
+    texts: list[str], confidence: float, wanted: list[str]
+) -> None:
+    assert told_at_end(captions(*texts, confidence=confidence)) == wanted
+
+
+def test_the_end_of_a_source_is_judged_alike_at_any_hop() -> None:
+    for hop_s, few in [(0.1, 6), (0.5, 3), (2.0, 1)]:
+        heard = captions(*[BARK] * few, hop_s=hop_s, confidence=0.25)
+        assert told_at_end(heard, hop_s) == [BARK]
+        long = captions(*[""] * 100, *[BARK] * 2, hop_s=hop_s, confidence=0.25)
+        assert told_at_end(long, hop_s) == ([BARK] if hop_s * 2 * 0.25 > 0.78 else [])
+
+
+def test_an_end_that_is_not_the_source_s_tells_nothing_new() -> None:
+    track = Track(1.0)
+    (caption,) = captions(BARK)
+    assert [*track.push(caption), *track.end()] == []
+
+
+def test_after_a_gap_few_windows_are_enough_again() -> None:
+    (last,) = captions(BARK, confidence=0.43)
+    after = replace(last, start_s=90.0, end_s=95.0)
+    assert told_at_end([*captions(*[""] * 50), after]) == [BARK]
+
+
+def test_a_sound_that_goes_on_for_a_week_takes_no_memory() -> None:
+    track = Track(1.0)
+    (caption,) = captions(BARK, confidence=0.8)
+
+    def hear(hours: int) -> int:
+        for number in range(3600 * hours):
+            list(track.push(replace(caption, start_s=float(number), end_s=number + 5.0)))
+        return len(pickle.dumps(track._sounds))
+
+    track_after_an_hour = hear(1)
+    assert hear(4) < track_after_an_hour + 50
+    (closed,) = track.end()
+    assert closed.confidence == 0.8
+
+
+def test_numbers_go_on_from_another_track() -> None:
+    numbers = count(1)
+    for number in (1, 2):
+        track = Track(1.0, numbers=numbers)
+        events = [event for caption in captions(*[BARK] * 4) for event in track.push(caption)]
+        assert [event.number for event in events] == [number]
 
 
 def test_two_sounds_at_once_are_two_events() -> None:

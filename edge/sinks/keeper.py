@@ -139,7 +139,7 @@ class Keeper:
                 "%s: there is no audio of event %d, %r", self.name, event.number, event.text
             )
             return None
-        at = heard.at(event.start_s)
+        at = heard.at(event.start_s, event.number)
         when = f"{event.start_s:08.1f}s" if at is None else re.sub(r"[-:]|\.\d+", "", at)
         name = clip_name(when, heard.device, event.number, event.text)
         about = heard.record(event) | {"audio_start_s": round(start_s, 3)}

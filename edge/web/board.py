@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edge.hub import Hub
+from edge.loop import Stats
 from edge.web.feed import Feed
 
 STATES = ("quiet", "listening", "caption")
@@ -49,7 +50,8 @@ class Board:
 
     def metrics(self) -> str:
         """In Prometheus' text format, version 0.0.4."""
-        stats, devices, out = self._hub.stats(), self._hub.status(), _Metrics()
+        devices, counts, out = self._hub.status(), self._hub.counts(), _Metrics()
+        stats = sum(counts.values(), Stats())
         out.add("up", "gauge", "Whether no loop hangs.", {"": float(self._hub.lives)})
         out.add("viewers", "gauge", "Pages and programs that watch.", {"": self.viewers})
         out.add("audio_seconds_total", "counter", "Audio heard.", {"": stats.audio_s})
@@ -60,12 +62,15 @@ class Board:
             ("windows", "Windows captioned."),
             ("skipped_windows", "Windows skipped to keep up."),
         ]:
-            values: dict[str, float] = {_labels(device=d.device): getattr(d, name) for d in devices}
+            # Devices that have ended are listed too: a counter that returns looks like a restart.
+            values: dict[str, float] = {
+                _labels(device=device): getattr(count, name) for device, count in counts.items()
+            }
             out.add(f"{name}_total", "counter", what, values)
-        lost = {_labels(device=d.device): d.lost_s for d in devices}
+        lost = {_labels(device=device): count.lost_s for device, count in counts.items()}
         out.add("lost_seconds_total", "counter", "Audio that was lost.", lost)
         events: dict[str, float] = {
-            _labels(device=d.device): self._feed.events[d.device] for d in devices
+            _labels(device=device): self._feed.events[device] for device in counts
         }
         out.add("events_total", "counter", "Events that began.", events)
         levels = {_labels(device=d.device): d.level_db for d in devices}

@@ -17,7 +17,7 @@ def text(records: list[Record], labelled: bool) -> str:
     out = ""
     for record in records:
         event = record.event
-        at = record.heard.at(event.start_s)
+        at = record.heard.at(event.start_s, event.number)
         when = clock(event.start_s) if at is None else _local(at)
         out += f"{when}  {_who(record, labelled)}{event.text}  [{event.confidence:.0%}]\n"
     return out
