@@ -19,6 +19,7 @@ from edge.config import StreamConfig
 from edge.errors import OutputError
 from edge.heard import Heard
 from edge.ongoing import Ongoing
+from edge.stderr import real_stderr_fd
 from edge.track import Event
 
 log = logging.getLogger(__name__)
@@ -87,12 +88,14 @@ class Command:
 
     def _run(self, call: Call) -> str:
         """What was wrong, if anything."""
+        log_fd = real_stderr_fd()  # Standard output is for captions.
         own = {name: value for name, value in os.environ.items() if name != PASSWORD}
         try:
             process = subprocess.Popen(
                 self._words,
                 stdin=subprocess.PIPE,
-                stdout=2,  # standard output is for captions
+                stdout=log_fd,
+                stderr=log_fd,
                 env={**own, **call.environment},
                 start_new_session=True,
             )

@@ -30,9 +30,18 @@ class Output:
         self._file = _standard_output() if path is None else NO_FILE
         if path is None:
             self._header = self._format.header
+            self._check_standard_output()
             return
         self._file, begun = self._open(path)
         self._header = "" if begun else self._format.header
+
+    def _check_standard_output(self) -> None:
+        """Raises: OutputError if standard output is closed; this writes nothing to it."""
+        try:
+            if self._file != NO_FILE:
+                os.write(self._file, b"")
+        except OSError as error:
+            raise self._failed(error) from None
 
     def of(self, heard: Heard) -> str | None:
         return self._begun(self._format.of(heard))
