@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edge.bundle import default_bundle
 from edge.devices import devices_of
 from edge.errors import ConfigError
+from edge.paths import expand_user
 
 if TYPE_CHECKING:
     from edge.config import StreamConfig
@@ -132,5 +133,4 @@ def _path(text: str) -> str | None:
     """Return the path that `text` names; None for standard output."""
     if text in STANDARD_OUTPUT:
         return None
-    # A shell leaves the ~ of events:~/heard.jsonl as it is, and nothing reads that of a file.
-    return os.path.expanduser(text)
+    return expand_user("output", text)

@@ -9,7 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import Any
 
 from edge.errors import AacStreamError
 from edge.log import one_line
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: Any = None) -> None:
         """Print as argparse does, but do not hide that standard output cannot be written."""
         if file is not sys.stdout:
             super()._print_message(message, file)

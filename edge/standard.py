@@ -40,7 +40,8 @@ def write_output(text: str) -> None:
         Nobody reads it any more.
     """
     try:
-        sys.stdout.write(text)
+        if text:  # An empty write fails too, for example on a terminal that has gone.
+            sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
