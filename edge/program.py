@@ -102,14 +102,22 @@ def _reason(error: OSError) -> str:
 
 @contextlib.contextmanager
 def _reported_threads(report: Report) -> Iterator[None]:
-    """Report an exception that ends a thread, where Python would print a traceback."""
+    """Report an exception that ends a thread, where Python would print a traceback.
+
+    Python ignores an exception while it deletes an object; it is printed in development mode alone.
+    """
 
     def failed(arguments: threading.ExceptHookArgs) -> None:
         if arguments.exc_value is not None and arguments.exc_type is not SystemExit:
             report(unexpected(arguments.exc_value), arguments.exc_value)
 
-    before, threading.excepthook = threading.excepthook, failed
+    def ignored(arguments: Any) -> None:
+        if sys.flags.dev_mode:
+            sys.__unraisablehook__(arguments)
+
+    before = threading.excepthook, sys.unraisablehook
+    threading.excepthook, sys.unraisablehook = failed, ignored
     try:
         yield
     finally:
-        threading.excepthook = before
+        threading.excepthook, sys.unraisablehook = before

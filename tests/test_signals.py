@@ -122,3 +122,65 @@ def test_nothing_listens_on_when_its_terminal_is_closed(long: Path, tmp_path: Pa
     finally:
         process.kill()
         process.communicate(timeout=WAIT_S)
+
+
+def ignoring(*names: str) -> tuple[str, ...]:
+    """The command of a run that starts with signals ignored, as nohup and scripts start it."""
+    shell = f"trap '' {' '.join(names)}; exec \"$@\""
+    return "sh", "-c", shell, "sh", sys.executable, "-m", "edge"
+
+
+def test_a_background_job_ignores_ctrl_c_and_reloads_on_a_hangup(
+    long: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("min_confidence: 0.5\n")
+    arguments = ("--device", str(long), *OFTEN, "--config", str(config))
+    with running(*arguments, python=ignoring("INT", "HUP")) as run:
+        until(lambda: bool(run.out), "a caption")
+        run.process.send_signal(signal.SIGINT)
+        config.write_text("min_confidence: 0.6\n")
+        run.hup()
+        run.told("settings read again: min_confidence changed")
+        seen = len(run.out)
+        until(lambda: len(run.out) > seen, "a caption after the signals")
+        check_end(run, run.end())
+
+
+def test_a_hangup_ends_nothing_under_nohup(long: Path, tmp_path: Path) -> None:
+    keeper, terminal = pty.openpty()
+
+    def take() -> None:  # in the child: the terminal becomes its own
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    out = tmp_path / "out.jsonl"
+    process = subprocess.Popen(
+        [*ignoring("HUP"), "--device", str(long), *OFTEN, "--output", str(out)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        preexec_fn=take,
+    )
+    os.close(terminal)
+    run = Running(process)
+    try:
+        until(lambda: bool(_lines(out)), "a caption")
+        os.close(keeper)  # The kernel sends SIGHUP.
+        run.told("settings read again: nothing changed")
+        before = len(_lines(out))
+        until(lambda: len(_lines(out)) > before + 1, "captions without a terminal")
+        check_end(run, run.end())
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGTERM"])
+def test_children_of_the_tests_start_with_default_signals(name: str) -> None:
+    """However the tests are started: under nohup, in a background job, by pytest-xdist."""
+    number = signal.Signals[name]
+    code = f"import signal; print(signal.getsignal({int(number)}) is signal.SIG_IGN)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False\n"

@@ -105,7 +105,10 @@ class Command:
             process.communicate(call.record.encode(), timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+                if hasattr(os, "killpg"):
+                    os.killpg(process.pid, signal.SIGKILL)
+                else:
+                    process.kill()
             process.wait()
             return f"took more than {LIMIT_S:.0f} s and was ended"
         code = process.returncode
