@@ -138,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run `aac-stream` with the arguments `argv`; return the exit code."""
     open_standard_streams()
     with log_to_stderr():
-        return run_program(lambda: _run(argv), _report)
+        return run_program(lambda: _run(argv), _report, "--log-level debug")
 
 
 def _run(argv: Sequence[str] | None) -> int:

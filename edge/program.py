@@ -40,14 +40,20 @@ class Parser(argparse.ArgumentParser):
             write_output(message)
 
 
-def run_program(body: Callable[[], int], report: Report) -> int:
+def run_program(body: Callable[[], int], report: Report, more: str = "PYTHONDEVMODE=1") -> int:
     """Run `body` and return the exit code: its own, or 2 after a failure that `report` was given.
 
     A reader of standard output that goes away, as in `| head`, ends the program without an error.
+    `more` is the setting with which `report` shows the traceback of an unexpected error.
     """
     open_standard_streams()
+
+    def unexpected(error: BaseException) -> None:
+        text = f"{type(error).__name__}: {str(error)[:200]}".removesuffix(": ")
+        report(f"unexpected error ({text}); please report it, with the output of {more}", error)
+
     try:
-        with _reported_threads(report):
+        with _reported_threads(unexpected):
             code = body()
             write_output("")  # Flush here: as Python exits, a failure is a traceback.
             return code
@@ -63,7 +69,7 @@ def run_program(body: Callable[[], int], report: Report) -> int:
     except OSError as error:
         report(_reason(error), error)
     except Exception as error:
-        report(unexpected(error), error)
+        unexpected(error)
     finally:
         discard_output()
     return 2
@@ -81,27 +87,19 @@ def printed(program: str) -> Report:
     return report
 
 
-def unexpected(error: BaseException) -> str:
-    """Return the sentence for an exception that only a fault of this program can raise."""
-    text = str(error)[:200]
-    name = type(error).__name__
-    return (
-        f"unexpected error ({name}{': ' if text else ''}{text}); please report it, with the output "
-        "of the same command after PYTHONDEVMODE=1, or with --log-level debug"
-    )
-
-
 def _reason(error: OSError) -> str:
     """Return the sentence for an error of the operating system."""
     why = error.strerror or str(error) or type(error).__name__
     if error.filename is not None:
         return f"{error.filename}: {why}"
     # Python does not name the file of a write that fails.
-    return f"output cannot be written ({why}); send it elsewhere" if error.errno in FULL else why
+    if error.errno in FULL:
+        return f"output cannot be written ({why}); send it elsewhere"
+    return f"the operating system reports: {why}"
 
 
 @contextlib.contextmanager
-def _reported_threads(report: Report) -> Iterator[None]:
+def _reported_threads(report: Callable[[BaseException], None]) -> Iterator[None]:
     """Report an exception that ends a thread, where Python would print a traceback.
 
     Python ignores an exception while it deletes an object; it is printed in development mode alone.
@@ -109,7 +107,7 @@ def _reported_threads(report: Report) -> Iterator[None]:
 
     def failed(arguments: threading.ExceptHookArgs) -> None:
         if arguments.exc_value is not None and arguments.exc_type is not SystemExit:
-            report(unexpected(arguments.exc_value), arguments.exc_value)
+            report(arguments.exc_value)
 
     def ignored(arguments: Any) -> None:
         if sys.flags.dev_mode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import pytest
 from edge import cli
 from edge.errors import AacStreamError
 from edge.program import Parser, run_program
-from tests.helpers import ROOT, SAMPLE
+from tests.helpers import ROOT, SAMPLE, the_one_line
 
 CODE = "import sys; from {}.cli import main; sys.exit(main(sys.argv[1:]))"
 PACKAGES = {
@@ -197,3 +198,41 @@ def test_subcommands_refuse_abbreviations_too() -> None:
     assert isinstance(command, Parser)
     assert not command.allow_abbrev
     assert p.parse_args(["run", "--verbose"]) == argparse.Namespace(verbose=True)
+
+
+SIGNAL_WHILE_IMPORTING = """
+import os, signal, sys
+class Sender:
+    def find_spec(self, name, *_):
+        if name == "numpy":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Sender())
+from edge.start import aac_stream
+sys.exit(aac_stream())
+"""
+
+
+def test_ctrl_c_while_packages_are_imported_is_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_WHILE_IMPORTING], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == -signal.SIGINT
+    assert done.stderr == ""
+
+
+def test_a_fault_of_the_program_ends_a_run_in_one_sentence() -> None:
+    code = (
+        "import sys; from edge import backends; from edge.cli import main;"
+        "backends.Backend.step = lambda *_: [][1]; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--device", str(SAMPLE), "--fast"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=180,
+    )
+    assert the_one_line(done) == (
+        "aac-stream: unexpected error (IndexError: list index out of range); please report it, "
+        "with the output of --log-level debug"
+    )
