@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+from edge.devices import without_secrets
 from edge.stderr import is_descriptor, refresh_stderr, write_stderr
 from edge.urls import without_secrets
 
