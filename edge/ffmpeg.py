@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 from edge.devices import without_secrets
 from edge.errors import AudioError, UnavailableError
 from edge.pcm import PACE, PcmSource
-from edge.portable import readable
+from edge.readable import wait_readable
 from edge.sources import check_channel
 
 START_S = 10.0  # a camera may take some seconds to answer; longer, and a watchdog would bite
@@ -132,7 +132,7 @@ class _Decoder:
     def _read(self, count: int, until: float) -> bytes:
         got = b""
         while len(got) < count:
-            if not readable(self.pipe, max(0.0, until - time.monotonic())):
+            if not wait_readable(self.pipe.fileno(), max(0.0, until - time.monotonic())):
                 name = without_secrets(self._what)
                 raise AudioError(f"{name}: gave no audio for {START_S:.0f} s")
             more = os.read(self.pipe.fileno(), count - len(got))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 import threading
 import time
@@ -12,7 +13,6 @@ from typing import BinaryIO
 import numpy as np
 
 from edge.errors import AudioError
-from edge.portable import readable
 from edge.ring import NOTHING, Block, RingBuffer
 from edge.sources import RING_S, check_channel, pick
 
@@ -50,7 +50,7 @@ class PcmSource:
         chunk = max(frame, self.rate // 50 * frame)  # 20 ms
         try:
             while not self._closed:
-                if not readable(self._pipe, 0.1):
+                if not select.select([self._pipe], [], [], 0.1)[0]:
                     continue
                 data = os.read(self._pipe.fileno(), chunk)
                 if not data:

@@ -19,7 +19,6 @@ from edge.config import StreamConfig
 from edge.errors import OutputError
 from edge.heard import Heard
 from edge.ongoing import Ongoing
-from edge.stderr import real_stderr_fd
 from edge.track import Event
 
 log = logging.getLogger(__name__)
@@ -88,14 +87,12 @@ class Command:
 
     def _run(self, call: Call) -> str:
         """What was wrong, if anything."""
-        log_fd = real_stderr_fd()  # Standard output is for captions.
         own = {name: value for name, value in os.environ.items() if name != PASSWORD}
         try:
             process = subprocess.Popen(
                 self._words,
                 stdin=subprocess.PIPE,
-                stdout=log_fd,
-                stderr=log_fd,
+                stdout=2,  # standard output is for captions
                 env={**own, **call.environment},
                 start_new_session=True,
             )
@@ -105,10 +102,7 @@ class Command:
             process.communicate(call.record.encode(), timeout=LIMIT_S)
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
-                if hasattr(os, "killpg"):
-                    os.killpg(process.pid, signal.SIGKILL)
-                else:
-                    process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return f"took more than {LIMIT_S:.0f} s and was ended"
         code = process.returncode
