@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
-END_S = 1.5  # that ending may take; a sound system that hangs would take for ever
+END_S = 4.0  # Seconds for the end, on a busy machine too; a sound system that hangs takes for ever.
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows does not have it.
 
 
