@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
-from edge.devices import without_secrets
 from edge.stderr import is_descriptor, refresh_stderr, write_stderr
 from edge.urls import without_secrets
 
@@ -17,14 +15,33 @@ PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 LINE = "aac-stream: %(message)s"
 
 
-@contextlib.contextmanager
-def log_to_stderr() -> Iterator[None]:
+class LogState(AbstractContextManager["LogState"]):
+    """The state of the package's logger at a moment; `restore`, or the end of a block, restores it."""
+
+    def __init__(self) -> None:
+        logger = logging.getLogger("edge")
+        self._handlers, self._propagate = list(logger.handlers), logger.propagate
+        self._level = logger.level
+
+    def restore(self) -> None:
+        """Restore the state; a second call changes nothing."""
+        logger = logging.getLogger("edge")
+        logger.handlers[:], logger.propagate = self._handlers, self._propagate
+        logger.setLevel(self._level)
+
+    def __exit__(self, *_: object) -> None:
+        self.restore()
+
+
+def log_to_stderr() -> LogState:
     """Send the messages of the package's loggers to standard error, from level info on.
 
-    The state of the logger before the block is restored after it.
+    Returns
+    -------
+    LogState
+        What to restore afterwards: `with log_to_stderr(): ...`.
     """
-    logger = logging.getLogger("edge")
-    before = list(logger.handlers), logger.propagate, logger.level
+    before, logger = LogState(), logging.getLogger("edge")
     handler: logging.Handler
     if is_descriptor():
         refresh_stderr()
@@ -35,11 +52,7 @@ def log_to_stderr() -> Iterator[None]:
     logger.handlers[:] = [handler]
     logger.propagate = False
     set_level("info")
-    try:
-        yield
-    finally:
-        logger.handlers[:], logger.propagate = before[0], before[1]
-        logger.setLevel(before[2])
+    return before
 
 
 def set_level(level: str) -> None:

@@ -83,7 +83,7 @@ def _read_files(
     config: StreamConfig, settings: Path | None
 ) -> Iterator[tuple[str, os.stat_result]]:
     """What each file that the run reads is, and its status."""
-    bundle = Path(config.bundle).expanduser() if config.bundle else default_bundle()
+    bundle = Path(config.bundle) if config.bundle else default_bundle()
     paths: list[tuple[str, str | int | None]] = [
         ("the file of the settings", str(settings) if settings else None),
         ("the file of the password", config.mqtt_password_file),
@@ -102,7 +102,7 @@ def _read_files(
 def _regular(path: str | int) -> os.stat_result | None:
     """Return the status of the regular file at `path` or of a descriptor; None if it is none."""
     try:
-        status = os.stat(os.path.expanduser(path) if isinstance(path, str) else path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return None
     return status if stat.S_ISREG(status.st_mode) else None

@@ -41,7 +41,7 @@ class Keeper:
 
         Raises: OutputError if the folder cannot be made or written.
         """
-        self._folder = Path(os.path.expanduser(config.keep_folder))
+        self._folder = Path(config.keep_folder)
         self._around_s, self._rate = config.keep_audio, rate
         self._most_bytes = None if config.keep_max_mb is None else config.keep_max_mb * 1e6
         self._longest_s = None if config.keep_days is None else config.keep_days * 86_400.0
