@@ -16,7 +16,7 @@ LINE = "aac-stream: %(message)s"
 
 
 class LogState(AbstractContextManager["LogState"]):
-    """The state of the package's logger at a moment; `restore`, or the end of a block, restores it."""
+    """The state of the package's logger at a moment; the end of a block restores it."""
 
     def __init__(self) -> None:
         logger = logging.getLogger("edge")
