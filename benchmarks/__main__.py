@@ -2,6 +2,6 @@
 
 import sys
 
-from benchmarks.cli import main
+from edge.start import aac_bench
 
-sys.exit(main())
+sys.exit(aac_bench())

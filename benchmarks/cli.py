@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +10,14 @@ from pathlib import Path
 from benchmarks.plan import scenarios
 from benchmarks.results import FILE, read_result
 from edge.errors import AacStreamError
+from edge.program import INTERRUPTED, Parser, printed, run_program
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "sample.ogg"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog="aac-bench", description="Measures systems on this machine.")
+    p = Parser(prog="aac-bench", description="Measures systems on this machine.")
     commands = p.add_subparsers(dest="command", required=True)
     r = commands.add_parser(
         "run",
@@ -89,19 +89,14 @@ _positive.__name__ = "positive number"  # argparse says it where it refuses one
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run `aac-bench` with the arguments `argv`; return the exit code."""
+    return run_program(lambda: _dispatch(argv), printed("aac-bench"))
+
+
+def _dispatch(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = parser().parse_args(arguments)
-    try:
-        code = COMMANDS[args.command](args, arguments)
-        sys.stdout.flush()  # here, not as Python ends
-        return code
-    except AacStreamError as error:
-        print(f"aac-bench: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader of our output went away, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return COMMANDS[args.command](args, arguments)
 
 
 def _not_installed(error: ModuleNotFoundError) -> AacStreamError:
@@ -119,7 +114,7 @@ def _run(args: argparse.Namespace, arguments: list[str]) -> int:
         measure(args, arguments, path)
     except KeyboardInterrupt:
         print(f"aac-bench: stopped; {path} holds what was measured", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     print(f"{path}: written; for a report, type: aac-bench report {args.out}")
     return 0
 
@@ -134,7 +129,7 @@ def _soak(args: argparse.Namespace, _: list[str]) -> int:
         return run(args)
     except KeyboardInterrupt:  # a second one; the first ends it in order
         print("aac-bench: stopped", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def _report(args: argparse.Namespace, _: list[str]) -> int:

@@ -2,6 +2,6 @@
 
 import sys
 
-from distill.cli import main
+from edge.start import aac_distill
 
-sys.exit(main())
+sys.exit(aac_distill())

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.errors import AacStreamError
+from edge.program import INTERRUPTED, Parser, printed, run_program
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="aac-distill", description="Trains and evaluates students.")
+    p = Parser(prog="aac-distill", description="Trains and evaluates students.")
     commands = p.add_subparsers(dest="command", required=True)
     c = commands.add_parser("corpus", help="the open corpus")
     b = c.add_subparsers(dest="action", required=True).add_parser(
@@ -167,17 +168,17 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run `aac-distill` with the arguments `argv`; return the exit code."""
+    return run_program(lambda: _run(argv), printed("aac-distill"))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
     try:
         COMMANDS[args.command](args)
     except ImportError as error:
-        print(f"aac-distill: {error}; type: pip install 'aac-stream[train]'", file=sys.stderr)
-        return 2
-    except AacStreamError as error:
-        print(f"aac-distill: {error}", file=sys.stderr)
-        return 2
+        raise AacStreamError(f"{error}; type: pip install 'aac-stream[train]'") from None
     except KeyboardInterrupt:
         print("aac-distill: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return 0

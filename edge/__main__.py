@@ -1,5 +1,5 @@
 import sys
 
-from edge.cli import main
+from edge.start import aac_stream
 
-sys.exit(main())
+sys.exit(aac_stream())

@@ -84,7 +84,7 @@ def password_of(file: str | None) -> str | None:
     if file is None:
         return os.environ.get(PASSWORD)
     try:
-        return Path(file).expanduser().read_text(encoding="utf-8").split("\n")[0].rstrip("\r")
+        return Path(file).read_text(encoding="utf-8").split("\n")[0].rstrip("\r")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise ConfigError(f"mqtt_password_file: {file}: cannot be read ({reason})") from None

@@ -5,12 +5,17 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.backends import Backend, load_backend
 from edge.bundle import Bundle, default_bundle, load_bundle
-from edge.features import FeatureSpec, Floats, LogMel
+from edge.config import StreamConfig
+from edge.errors import ModelError
+from edge.features import FeatureSpec, Floats, LogMel, check_samples, level_db
+from edge.gate import loud_db
 from edge.search import Hypothesis, search
 
 MIN_FRAMES = 96  # about 1 s; a shorter sound is set in silence
@@ -22,7 +27,7 @@ class Description:
 
     text: str
     confidence: float  # geometric mean of the tokens' probabilities
-    quiet: bool  # the model says that nothing sounds
+    quiet: bool  # nothing sounds: the window is quiet, or the model says so
 
 
 class Captioner:
@@ -33,20 +38,56 @@ class Captioner:
         self._turn = threading.Lock()
 
     def hypothesis(self, features: Floats) -> Hypothesis:
-        """The tokens that the search of the bundle finds for `features` (frames, mels)."""
-        with self._turn:
-            memory = self._backend.encode(_at_least(features, MIN_FRAMES, self.bundle.features))
-            return search(self._backend, memory, self.bundle.decoder, self.bundle.search)
+        """Return the tokens that the search of the bundle finds for `features` (frames, mels).
+
+        Raises
+        ------
+        ModelError
+            The model gives values that are no numbers.
+        """
+        try:
+            with self._turn:
+                memory = self._backend.encode(_at_least(features, MIN_FRAMES, self.bundle.features))
+                return search(self._backend, memory, self.bundle.decoder, self.bundle.search)
+        except ModelError as error:
+            raise ModelError(
+                f"model {self.bundle.name!r}: {error}; use another --bundle or --backend"
+            ) from None
 
     def describe(self, features: Floats) -> Description:
-        """Caption `features` (frames, mels)."""
+        """Caption `features` (frames, mels), however quiet they are.
+
+        Raises: ModelError.
+        """
         found = self.hypothesis(features)
         text = self.bundle.text(found.tokens)
         return Description(text, float(np.exp(found.score)), text in self.bundle.quiet_captions)
 
-    def describe_audio(self, samples: Floats) -> Description:
-        """Caption mono `samples` at the model's rate as one window."""
-        return self.describe(LogMel(self.bundle.features)(samples))
+    def describe_audio(
+        self, samples: NDArray[np.floating[Any]], quiet_db: float = StreamConfig.quiet_db
+    ) -> Description:
+        """Caption audio as one window.
+
+        Parameters
+        ----------
+        samples : shape = (samples,)
+            Mono audio at the model's rate; full scale is 1.
+        quiet_db
+            Level in dB re full scale. Below it the window is quiet: the text is empty, and the
+            model is not asked. It is the rule, and the default, of `aac-stream`.
+
+        Raises
+        ------
+        ValueError
+            `samples` are not audio: of another type or shape, not finite, or too short.
+        ModelError
+            The model gives values that are no numbers.
+        """
+        spec = self.bundle.features
+        features = LogMel(spec)(check_samples(samples, spec))
+        if loud_db(level_db(features, spec)) < quiet_db:
+            return Description("", 1.0, True)
+        return self.describe(features)
 
 
 def load_captioner(

@@ -15,6 +15,7 @@ from edge.sources import Source
 
 log = logging.getLogger(__name__)
 
+LARGEST = 1e6  # 120 dB above full scale: no converter gives this.
 FULL_SCALE = 0.999  # of a converter's range; what is above has been cut off there
 CLIPPED_SHARE = 0.002  # of the samples; a single loud bang clips fewer
 OVER_S = 60.0  # without it, and a fault is over: the next is told again
@@ -41,9 +42,10 @@ def checked(source: Source) -> Iterator[Block]:
     for block in source.blocks():
         samples = block.samples
         if len(samples):
-            if not np.isfinite(samples).all():
+            # NaN is not below the limit either. Powers of larger values overflow to infinity.
+            if not np.abs(samples).max() <= LARGEST:
                 broken.seen(source.name)
-                samples = np.where(np.isfinite(samples), samples, np.float32(0.0))
+                samples = np.where(np.abs(samples) <= LARGEST, samples, np.float32(0.0))
                 block = Block(samples, block.lost)
             if _clipped_share(samples) > CLIPPED_SHARE:
                 clipped.seen(source.name)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
-import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from edge.config import BACKENDS, LOG_LEVELS, StreamConfig, build_config
-from edge.errors import AacStreamError
 from edge.inputs import list_inputs
 from edge.log import log_to_stderr, set_level
 from edge.outputs import FORMATS
+from edge.paths import expand_user
+from edge.program import Parser, run_program
 from edge.session import Session
 from edge.signals import Signals
+from edge.standard import open_standard_streams
 from edge.web.address import DEFAULT
 
 log = logging.getLogger(__name__)
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 def parser() -> argparse.ArgumentParser:
     """The command line; what is not given there comes from --config or the defaults."""
-    p = argparse.ArgumentParser(
+    p = Parser(
         prog="aac-stream",
         description="Listens, and writes what it hears as sentences. Audio stays on this machine.",
         argument_default=argparse.SUPPRESS,
     )
     p.add_argument("--version", action="version", version=f"aac-stream {version('aac-stream')}")
     p.add_argument("--list-devices", action="store_true", help="show the microphones and end")
-    p.add_argument("--config", type=Path, metavar="FILE", help="read settings from a YAML file")
+    p.add_argument("--config", metavar="FILE", help="read settings from a YAML file")
     p.add_argument(
         "--device",
         metavar="WHAT",
@@ -135,14 +135,22 @@ def show_devices() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run `aac-stream` with the arguments `argv`; return the exit code."""
+    open_standard_streams()
+    with log_to_stderr():
+        return run_program(lambda: _run(argv), _report, "--log-level debug")
+
+
+def _run(argv: Sequence[str] | None) -> int:
     given: dict[str, Any] = vars(parser().parse_args(argv))
-    log_to_stderr()
+    set_level(given.get("log_level", "info"))
     try:
         if given.pop("list_devices", False):
             show_devices()
             return 0
         path = given.pop("config", None)
+        if path is not None:
+            path = Path(expand_user("config", path))
         if len(given.get("device", [])) == 1:
             (given["device"],) = given["device"]
 
@@ -153,11 +161,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             config = settings()
             set_level(config.log_level)
             return Session(config, settings, signals).run()
-    except AacStreamError as error:
-        log.error("%s", error)
-        return 2
-    except BrokenPipeError:  # the reader of our output went away, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        pass
-    return 0
+        return 0
+
+
+def _report(message: str, error: BaseException | None) -> None:
+    log.error("%s", message, exc_info=error)

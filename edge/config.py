@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from edge.backends import RUNTIMES
 from edge.broker import broker_of
 from edge.devices import devices_of
 from edge.errors import ConfigError
-from edge.fill import check_type
+from edge.fill import check_type, shown
 from edge.outputs import SUBTITLES, check_outputs, targets_of
+from edge.paths import expand_user
 from edge.web.address import address_of
+from edge.yaml_file import Entry, read_entries
 
 BACKENDS = tuple(RUNTIMES)
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -60,6 +61,8 @@ class StreamConfig:
                 check_type(one.name, str(one.type), getattr(self, one.name))
             except TypeError as error:
                 raise ConfigError(str(error)) from None
+            _check_text(one.name, getattr(self, one.name))
+        self._expand_paths()
         devices_of(self.device)
         _check_range("rate", self.rate, 1000, 768_000)
         _check_range("channels", self.channels, 1, 64)
@@ -88,16 +91,50 @@ class StreamConfig:
         _check_choice("backend", self.backend, BACKENDS)
         _check_choice("log_level", self.log_level, LOG_LEVELS)
 
+    def _expand_paths(self) -> None:
+        """Replace a leading `~` in every setting that names a file or a folder."""
+        for name in ("output", "bundle", "keep_folder", "mqtt_password_file"):
+            path = getattr(self, name)
+            if path is not None:
+                object.__setattr__(self, name, expand_user(name, path))
+        object.__setattr__(self, "also", [_expand_after(":", "also", one) for one in self.also])
+        if isinstance(self.device, str):
+            device: str | list[str] = _expand_after("=", "device", self.device)
+        else:
+            device = [_expand_after("=", "device", one) for one in self.device]
+        object.__setattr__(self, "device", device)
+
+
+def _expand_after(mark: str, setting: str, text: str) -> str:
+    """Expand the path that `text` is, or that stands after the first `mark`: `srt:~/party.srt`."""
+    before, found, path = text.partition(mark)
+    if found and path.startswith("~") and not text.startswith("~"):
+        return before + found + expand_user(setting, path)
+    return expand_user(setting, text)
+
+
+def _check_text(name: str, value: object) -> None:
+    """Raise ConfigError if `value` holds text that no file name and no command can hold."""
+    for text in value if isinstance(value, list) else [value]:
+        if not isinstance(text, str):
+            continue
+        try:
+            wrong = b"\0" in os.fsencode(text)
+        except UnicodeEncodeError:
+            wrong = True
+        if wrong:
+            raise ConfigError(f"{name}: {shown(text)} holds a character that is not allowed")
+
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also catches NaN
-        shown = f"{value:g}" if isinstance(value, float) else str(value)  # whole ones may be huge
-        raise ConfigError(f"{name}: {shown} is not between {low:g} and {high:g}")
+        given = f"{value:g}" if isinstance(value, float) else shown(value)  # whole ones may be huge
+        raise ConfigError(f"{name}: {given} is not between {low:g} and {high:g}")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise ConfigError(f"{name}: {value!r} is not one of {', '.join(choices)}")
+        raise ConfigError(f"{name}: {shown(value)} is not one of {', '.join(choices)}")
 
 
 def _check_mqtt(url: str | None, password_file: str | None) -> None:
@@ -106,39 +143,36 @@ def _check_mqtt(url: str | None, password_file: str | None) -> None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The settings that the YAML file `path` gives.
+    """Return the settings that the YAML file `path` gives.
 
-    Raises: ConfigError if it cannot be read, is not a mapping, or has a key that does not exist.
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, is not a mapping, or has a key that does not exist.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also 2026-13-01, and [[[[...
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        raise ConfigError(f"{path}{line}: is not valid YAML") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: is not a list of 'key: value' lines")
-    known = [field.name for field in fields(StreamConfig)]
-    for key in values:
+    known = {field.name: str(field.type) for field in fields(StreamConfig)}
+    values: dict[str, Any] = {}
+    for key, entry in read_entries(path, known).items():
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
+            near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise ConfigError(f"{path}: unknown key {key!r}; {hint}")
-    if "device" in values:  # device: 3
-        device = values["device"]
-        values["device"] = [_text(d) for d in device] if isinstance(device, list) else _text(device)
-    if "serve" in values:  # serve: 8642
-        values["serve"] = _text(values["serve"])
+            raise ConfigError(f"{path}: unknown key {shown(key)}; {hint} (line {entry.line})")
+        if known[key].startswith("str") and isinstance(entry.value, bool):
+            raise ConfigError(
+                f"{path}, line {entry.line}: {key}: YAML reads {entry.text or 'this'} as true or "
+                f"false; put text in quotes, as {key}: '{entry.text or 'text'}', or write null"
+            )
+        values[key] = _text(entry) if key in ("device", "serve") else entry.value
     return values
 
 
-def _text(value: object) -> object:
-    """An index or a port, which YAML gives as a number, as text."""
-    return str(value) if type(value) is int else value
+def _text(entry: Entry) -> object:
+    """Return an index or a port, which YAML gives as a number, as text."""
+    if type(entry.value) is int and entry.text is not None:
+        return entry.text
+    if isinstance(entry.value, list):
+        return [shown(one) if type(one) is int else one for one in entry.value]
+    return entry.value
 
 
 def build_config(path: Path | None, overrides: Mapping[str, Any]) -> StreamConfig:

@@ -33,6 +33,10 @@ class BundleError(AacStreamError):
     """A model bundle is missing, damaged or of another version."""
 
 
+class ModelError(BundleError):
+    """A model gives values that are no numbers, so that no caption can be found."""
+
+
 class NotInstalledError(BundleError):
     """A package that a backend needs is not there."""
 

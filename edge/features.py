@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 CHUNK = 16  # Rows of the matrix product by which a stream computes its frames.
+LARGEST_PEAK = 100.0  # Louder samples are integers that nobody scaled: full scale is 1.
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,35 @@ def level_db(features: Floats, spec: FeatureSpec) -> Floats:
     power = 10.0 ** ((features * spec.std + spec.mean) / 10.0)
     scale = 3.0 / 16.0 * spec.window**2
     return (10.0 * np.log10(power.sum(axis=1) / scale)).astype(np.float32)
+
+
+def check_samples(samples: object, spec: FeatureSpec) -> Floats:
+    """Return `samples`, mono audio at the model's rate, as 32-bit floats; shape = (samples,).
+
+    Raises
+    ------
+    ValueError
+        They are not a one-dimensional array of finite floats, from -1 to 1 at full scale, or too
+        short for one frame.
+    """
+    wanted = f"audio must be a 1-D array of floats from -1 to 1 at {spec.sample_rate} Hz"
+    if not isinstance(samples, np.ndarray):
+        raise ValueError(f"{wanted}, not {type(samples).__name__}")
+    if samples.dtype.kind != "f":
+        scale = np.iinfo(samples.dtype).max + 1 if samples.dtype.kind == "i" else None
+        hint = f"; divide by {scale}" if scale else ""
+        raise ValueError(f"{wanted}, not of {samples.dtype}{hint}")
+    if samples.ndim != 1:
+        hint = "; mix the channels first" if samples.ndim == 2 else ""
+        raise ValueError(f"{wanted}, not of shape {samples.shape}{hint}")
+    if len(samples) < spec.window:
+        raise ValueError(f"{wanted}, of at least {spec.window} samples, not {len(samples)}")
+    if not np.isfinite(samples).all():
+        raise ValueError(f"{wanted}; this one holds NaN or infinity")
+    peak = float(np.abs(samples).max())
+    if peak > LARGEST_PEAK:
+        raise ValueError(f"{wanted}; this one reaches {peak:.6g}: divide it by its full scale")
+    return samples.astype(np.float32, copy=False)
 
 
 class LogMel:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import shutil
 import struct
 import subprocess
@@ -16,6 +15,7 @@ from typing import BinaryIO, cast
 from edge.devices import without_secrets
 from edge.errors import AudioError, StreamDownError, UnavailableError
 from edge.pcm import PACE, PcmSource
+from edge.readable import wait_readable
 from edge.sources import check_channel
 
 START_S = 10.0  # a camera may take some seconds to answer; longer, and a watchdog would bite
@@ -131,10 +131,9 @@ class _Decoder:
         return fields[4], fields[5]
 
     def _read(self, count: int, until: float) -> bytes:
-        poll, got = select.poll(), b""
-        poll.register(self.pipe, select.POLLIN)
+        got = b""
         while len(got) < count:
-            if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            if not wait_readable(self.pipe.fileno(), max(0.0, until - time.monotonic())):
                 raise self._no_header(f"gave no audio for {START_S:.0f} s")
             more = os.read(self.pipe.fileno(), count - len(got))
             if not more:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
@@ -19,6 +21,10 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "str | list[str]": ((str, list), "text, or a list of texts"),
 }
 
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlong = 40
+
 
 def check_type(name: str, declared: str, value: object) -> None:
     """Raises: TypeError, with a sentence, if `value` is not what `declared` says."""
@@ -30,7 +36,30 @@ def check_type(name: str, declared: str, value: object) -> None:
     if isinstance(value, list):
         right = right and all(type(item) is (int if kind == "list[int]" else str) for item in value)
     if not right:
-        raise TypeError(f"{name}: {value!r} is not {called}")
+        raise TypeError(f"{name}: {shown(value)} is not {called}{_hint(kind, value)}")
+
+
+def shown(value: object) -> str:
+    """Return `value` as messages show it: short, even where it is huge or refers to itself."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python does not convert integers of very many digits.
+        return "a number of very many digits"
+
+
+def _hint(kind: str, value: object) -> str:
+    """Return what to write instead, after a semicolon, or nothing."""
+    if kind.startswith("str") and isinstance(value, (int, float)):
+        return "; put it in quotes"
+    if kind not in ("int", "float") or not isinstance(value, (str, float)):
+        return ""
+    try:
+        number = float(value.replace(",", ".") if isinstance(value, str) else value)
+    except ValueError:
+        return ""
+    if not math.isfinite(number) or (kind == "int" and not number.is_integer()):
+        return ""
+    return f"; write {number:.12g} without quotes"
 
 
 def fill(cls: type[T], values: Mapping[str, Any]) -> T:

@@ -15,7 +15,8 @@ class Notifier:
     """Sends nothing, unless a service manager asks for it by NOTIFY_SOCKET."""
 
     def __init__(self) -> None:
-        self._address = os.environ.get("NOTIFY_SOCKET", "")
+        # Windows has neither such sockets nor systemd.
+        self._address = os.environ.get("NOTIFY_SOCKET", "") if hasattr(socket, "AF_UNIX") else ""
         if self._address.startswith("@"):  # abstract: no file
             self._address = "\0" + self._address[1:]
         watchdog_s = _watchdog_s()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edge.bundle import default_bundle
 from edge.devices import devices_of
 from edge.errors import ConfigError
+from edge.paths import expand_user
 
 if TYPE_CHECKING:
     from edge.config import StreamConfig
@@ -82,7 +83,7 @@ def _read_files(
     config: StreamConfig, settings: Path | None
 ) -> Iterator[tuple[str, os.stat_result]]:
     """What each file that the run reads is, and its status."""
-    bundle = Path(config.bundle).expanduser() if config.bundle else default_bundle()
+    bundle = Path(config.bundle) if config.bundle else default_bundle()
     paths: list[tuple[str, str | int | None]] = [
         ("the file of the settings", str(settings) if settings else None),
         ("the file of the password", config.mqtt_password_file),
@@ -101,7 +102,7 @@ def _read_files(
 def _regular(path: str | int) -> os.stat_result | None:
     """Return the status of the regular file at `path` or of a descriptor; None if it is none."""
     try:
-        status = os.stat(os.path.expanduser(path) if isinstance(path, str) else path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return None
     return status if stat.S_ISREG(status.st_mode) else None
@@ -132,5 +133,4 @@ def _path(text: str) -> str | None:
     """Return the path that `text` names; None for standard output."""
     if text in STANDARD_OUTPUT:
         return None
-    # A shell leaves the ~ of events:~/heard.jsonl as it is, and nothing reads that of a file.
-    return os.path.expanduser(text)
+    return expand_user("output", text)

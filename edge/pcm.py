@@ -119,9 +119,11 @@ class PcmSource:
 def standard_input(rate: int, channels: int, fast: bool, channel: int | None = None) -> PcmSource:
     """Standard input as a source.
 
-    Raises: AudioError if it is a terminal.
+    Raises: AudioError if it is closed, or a terminal.
     """
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin is None:
+        raise AudioError("standard input: is closed; pipe audio into it, or use another --device")
+    if sys.stdin.isatty():
         raise AudioError(
             "standard input: is a terminal; pipe raw 16-bit PCM into it, for example "
             "arecord -t raw -f S16_LE -r 16000 | aac-stream --device -"

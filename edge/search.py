@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.backends import Backend
 from edge.bundle import DecoderSpec, SearchSpec
+from edge.errors import ModelError
 from edge.features import Floats
 
 
@@ -26,6 +27,11 @@ def search(backend: Backend, memory: Floats, spec: DecoderSpec, options: SearchS
     Beams are ranked by summed log-probability while they grow, and by its mean once they have
     ended; at `max_tokens` every beam ends. It is the search of the paper's published code, which
     goes on where two that end together take the count past `options.beam`.
+
+    Raises
+    ------
+    ModelError
+        The logits hold NaN or infinity, or allow no token.
     """
     past = backend.start()
     grown: list[list[int]] = [[]]  # the tokens of each beam that has not ended
@@ -34,6 +40,8 @@ def search(backend: Backend, memory: Floats, spec: DecoderSpec, options: SearchS
     ended: list[Hypothesis] = []
     for length in range(1, options.max_tokens + 1):
         logits, past = backend.step(last, past, memory)
+        if not np.isfinite(logits.max(1)).all():  # -inf forbids one token, but not all of them.
+            raise ModelError("gives values that are no numbers (NaN or infinity)")
         logits[:, options.forbidden] = -np.inf
         steps = log_softmax(logits)
         for row, tokens in zip(steps, grown, strict=True):
@@ -58,6 +66,8 @@ def search(backend: Backend, memory: Floats, spec: DecoderSpec, options: SearchS
         if len(ended) == options.beam or max(sums_of, default=-np.inf) / options.max_tokens <= best:
             break
         past, grown, sums = past[:, :, parents], longer, np.array(sums_of, np.float32)
+    if not ended:
+        raise ModelError("allows no token that could follow")
     return max(ended, key=lambda hypothesis: hypothesis.score)
 
 

@@ -1,15 +1,21 @@
-"""Signals: SIGTERM and SIGINT end the run, SIGHUP has the settings read again."""
+"""Signals: SIGTERM and SIGINT end the run, SIGHUP has the settings read again.
+
+A signal that ends the run and is ignored when the program starts stays ignored: scripts start
+background jobs so. SIGHUP reloads the settings even then, as daemons do, but under nohup it never
+ends the run. Windows has neither SIGHUP nor interval timers; what is missing is left out.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
-END_S = 1.5  # that ending may take; a sound system that hangs would take for ever
+END_S = 4.0  # Seconds for the end, on a busy machine too; a sound system that hangs takes for ever.
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows does not have it.
 
 
 class Signals:
@@ -22,17 +28,21 @@ class Signals:
         self.reload = False
         self.ending = False
         self._held = False
-        self._terminal = _has_terminal()
+        # Under nohup a closed terminal does not end the run.
+        self._terminal = HANGUP is not None and not _is_ignored(HANGUP) and _has_terminal()
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Signals:
-        handlers = {signal.SIGINT: self._end, signal.SIGTERM: self._end, signal.SIGHUP: self._hup}
-        for number, handler in handlers.items():
-            self._before[number] = signal.getsignal(number)
-            # What is ignored from the start stays so: nohup, and jobs of a shell script.
-            if self._before[number] is not signal.SIG_IGN:
-                signal.signal(number, handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if not _is_ignored(number):
+                self._handle(number, self._end)
+        if HANGUP is not None:
+            self._handle(HANGUP, self._hup)
         return self
+
+    def _handle(self, number: signal.Signals, handler: Callable[..., None]) -> None:
+        self._before[number] = signal.getsignal(number)
+        signal.signal(number, handler)
 
     def __exit__(
         self,
@@ -59,7 +69,8 @@ class Signals:
         if self.ending:
             return
         # The kernel's own clock: it needs neither a thread nor an interpreter that still turns.
-        signal.setitimer(signal.ITIMER_REAL, END_S)
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, END_S)
         self.ending = True
         if not self._held:
             raise KeyboardInterrupt
@@ -71,7 +82,14 @@ class Signals:
         self.reload = True
 
 
+def _is_ignored(number: signal.Signals) -> bool:
+    return signal.getsignal(number) is signal.SIG_IGN
+
+
 def _has_terminal() -> bool:
+    """Return True if the process has a controlling terminal; Windows has none."""
+    if not hasattr(os, "O_NOCTTY"):
+        return False
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:

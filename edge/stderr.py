@@ -1,4 +1,9 @@
-"""Libraries that write to the terminal past Python, and how to keep them from it."""
+"""Standard error: the descriptor that always reaches it, and silence for native libraries.
+
+Some native libraries write to descriptor 2 past Python. `quiet_stderr` points that descriptor at
+the null device for a while. The messages of this program, and the commands that it starts, use the
+descriptor of `real_stderr_fd`, which is never silenced.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +13,38 @@ import sys
 import threading
 from collections.abc import Iterator
 
-# There is one standard error for all threads: the first to silence it keeps it, the last to end
-# gives it back. Were each to keep what it finds, one would give back another's silence for good.
+STDERR = 2  # the descriptor that native code writes to
+
+# All threads share one standard error: the first thread to silence it saves it, and the last one to
+# leave restores it. `_lock` guards the two variables below it.
 _lock = threading.Lock()
 _users = 0
-_saved = -1
+_real = -1  # a duplicate of the standard error of the process; -1 before the first use
+
+
+def real_stderr_fd() -> int:
+    """Return a descriptor of standard error that `quiet_stderr` does not silence.
+
+    It stays open, and keeps its number, until the process ends. Child processes do not inherit it:
+    pass it to them as `stdout` or `stderr`.
+    """
+    with _lock:
+        if _real < 0:
+            _save()
+        return _real
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Drop what native code writes to standard error meanwhile; errors still come as exceptions."""
-    global _users, _saved
+    global _users
     with _lock:
         if not _users:
-            sys.stderr.flush()
-            _saved = os.dup(2)
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                sys.stderr.flush()
+            _save()
             null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 2)
+            os.dup2(null, STDERR)
             os.close(null)
         _users += 1
     try:
@@ -33,5 +53,44 @@ def quiet_stderr() -> Iterator[None]:
         with _lock:
             _users -= 1
             if not _users:
-                os.dup2(_saved, 2)
-                os.close(_saved)
+                os.dup2(_real, STDERR)
+
+
+def refresh_stderr() -> None:
+    """Have `real_stderr_fd` refer to what descriptor 2 refers to now, if that is not silenced."""
+    with _lock:
+        if not _users:
+            _save()
+
+
+def write_stderr(text: str) -> None:
+    """Write `text` to the real standard error in one piece; drop it if that is not possible."""
+    data = text.encode(getattr(sys.stderr, "encoding", None) or "utf-8", "backslashreplace")
+    with contextlib.suppress(OSError):
+        descriptor = real_stderr_fd()
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
+def is_descriptor() -> bool:
+    """Return True if `sys.stderr` writes to descriptor 2, and nothing replaced it."""
+    try:
+        return sys.stderr.fileno() == STDERR
+    except (AttributeError, OSError, ValueError):  # There is none, or it is not a file.
+        return False
+
+
+def _save() -> None:
+    """Point `_real` at what descriptor 2 refers to; the caller holds the lock."""
+    global _real
+    try:
+        if _real < 0:
+            _real = os.dup(STDERR)
+        else:
+            os.dup2(STDERR, _real, inheritable=False)
+    except OSError:  # Descriptor 2 is closed.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, STDERR)
+        if null != STDERR:
+            os.close(null)
+        _real = os.dup(STDERR) if _real < 0 else os.dup2(STDERR, _real, inheritable=False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from edge.bundle import size_mb
 from edge.errors import AacStreamError, BundleError
+from edge.program import Parser, printed, run_program
 from edge.sources import AUDIO_SUFFIXES
 
 CLIPS = 200  # of a folder; more changes no range
@@ -17,7 +17,7 @@ CLIPS = 200  # of a folder; more changes no range
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(prog="aac-export", description=__doc__)
+    p = Parser(prog="aac-export", description=__doc__)
     commands = p.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="bundles of a checkpoint of aac-distill")
     make.add_argument("checkpoint", type=Path, help="last.pt of aac-distill train")
@@ -50,7 +50,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run `aac-export` with the arguments `argv`; return the exit code."""
+    return run_program(lambda: _run(argv), printed("aac-export"))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = parser().parse_args(argv)
     try:
         if args.command == "inspect":
@@ -66,16 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             write(args)
     except ModuleNotFoundError as error:
         extra = "import" if args.command == "import" else "export"
-        print(
-            f"aac-export: {error.name} is not installed; type: pip install 'aac-stream[{extra}]'",
-            file=sys.stderr,
-        )
-        return 2
-    except AacStreamError as error:
-        print(f"aac-export: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130  # as shells have it; what was whole stays
+        raise AacStreamError(
+            f"{error.name} is not installed; type: pip install 'aac-stream[{extra}]'"
+        ) from None
     return 0
 
 

@@ -8,7 +8,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.helpers import default_signals
 from tests.pulse import PulseServer, missing_packages
+
+# Under nohup, and in a background job of a script, SIGHUP and SIGINT are ignored.
+default_signals()
 
 # No test looks at how long an example takes: the machine may be busy.
 hypothesis.settings.register_profile("untimed", deadline=None)

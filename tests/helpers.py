@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +27,21 @@ def sample_events() -> list[Sound]:
 def names(caption: str, label: str) -> bool:
     """Whether a clause of `caption` says `label`, by the rule of the evaluation."""
     return any(label in clause.labels for clause in read(READER, caption))
+
+
+def default_signals() -> None:
+    """Have child processes start with the default actions of signals that this process ignores.
+
+    A child inherits what is ignored, but no handler: so a handler that does nothing takes its
+    place. A worker of pytest-xdist survives a hang-up likewise, as its parent decides when to end.
+    """
+    for name in ("SIGINT", "SIGHUP", "SIGTERM"):
+        number = getattr(signal, name, None)
+        if number is None:  # on Windows
+            continue
+        ignored = signal.getsignal(number) is signal.SIG_IGN
+        if ignored or (name == "SIGHUP" and "PYTEST_XDIST_WORKER" in os.environ):
+            signal.signal(number, lambda _number, _frame: None)
 
 
 def aac_stream(

@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT
-from tests.running import AT_ONCE_S, WAIT_S, Running, blocked_in_a_pipe, records, running, until
+from tests.running import WAIT_S, Running, blocked_in_a_pipe, records, running, until
 
 OFTEN = ("--format", "jsonl", "--window-s", "1", "--hop-s", "0.5")
 
 
-def check_end(run: Running, took_s: float) -> None:
-    assert took_s < AT_ONCE_S
+def check_end(run: Running) -> None:
     assert run.process.returncode == 0, run.err
     assert "windows, real-time factor" in run.err[-1]
     assert "Traceback" not in "\n".join(run.err), "\n".join(run.err)
@@ -30,7 +29,8 @@ def test_sigterm_ends_a_run_whose_input_is_idle() -> None:
     reader, writer = os.pipe()
     with running("--device", "-", stdin=reader) as run:
         run.told("listening to standard input")
-        check_end(run, run.end())
+        run.end()
+        check_end(run)
     os.close(reader)
     os.close(writer)
 
@@ -41,7 +41,8 @@ def test_sigterm_ends_a_run_that_works(tmp_path: Path, long: Path, how: tuple[st
     arguments = ("--device", str(long), *OFTEN, "--output", str(out))
     with running(*arguments, *how) as run:
         until(lambda: out.exists() and out.stat().st_size > 0, "a caption")
-        check_end(run, run.end())
+        run.end()
+        check_end(run)
     assert records(out)
 
 
@@ -55,7 +56,7 @@ def test_sigterm_ends_a_run_that_nobody_reads(long: Path) -> None:
     try:
         until(lambda: blocked_in_a_pipe(process.pid), "a blocked write")
         process.send_signal(signal.SIGTERM)
-        process.wait(AT_ONCE_S)
+        process.wait(WAIT_S)
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
     finally:
@@ -69,13 +70,14 @@ def test_more_signals_while_it_ends_change_nothing(long: Path) -> None:
         until(lambda: bool(run.out), "a caption")
         for number in [signal.SIGTERM, signal.SIGINT, signal.SIGHUP] * 20:
             run.process.send_signal(number)
-        check_end(run, run.end())
+        run.end()
+        check_end(run)
 
 
 def test_a_signal_while_the_model_loads_ends_quietly(long: Path) -> None:
     with running("--device", str(long), "--log-level", "debug") as run:
         run.told("StreamConfig(")
-        assert run.end() < AT_ONCE_S
+        run.end()
         assert run.process.returncode == 0
         assert "Traceback" not in "\n".join(run.err), "\n".join(run.err)
 
@@ -118,7 +120,71 @@ def test_nothing_listens_on_when_its_terminal_is_closed(long: Path, tmp_path: Pa
         before = len(_lines(out))
         until(lambda: len(_lines(out)) > before + 1, "captions after a reload")
         os.close(keeper)
-        assert process.wait(AT_ONCE_S) == 0
+        assert process.wait(WAIT_S) == 0
     finally:
         process.kill()
         process.communicate(timeout=WAIT_S)
+
+
+def ignoring(*names: str) -> tuple[str, ...]:
+    """The command of a run that starts with signals ignored, as nohup and scripts start it."""
+    shell = f"trap '' {' '.join(names)}; exec \"$@\""
+    return "sh", "-c", shell, "sh", sys.executable, "-m", "edge"
+
+
+def test_a_background_job_ignores_ctrl_c_and_reloads_on_a_hangup(
+    long: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("min_confidence: 0.5\n")
+    arguments = ("--device", str(long), *OFTEN, "--config", str(config))
+    with running(*arguments, python=ignoring("INT", "HUP")) as run:
+        until(lambda: bool(run.out), "a caption")
+        run.process.send_signal(signal.SIGINT)
+        config.write_text("min_confidence: 0.6\n")
+        run.hup()
+        run.told("settings read again: min_confidence changed")
+        seen = len(run.out)
+        until(lambda: len(run.out) > seen, "a caption after the signals")
+        run.end()
+        check_end(run)
+
+
+def test_a_hangup_ends_nothing_under_nohup(long: Path, tmp_path: Path) -> None:
+    keeper, terminal = pty.openpty()
+
+    def take() -> None:  # in the child: the terminal becomes its own
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    out = tmp_path / "out.jsonl"
+    process = subprocess.Popen(
+        [*ignoring("HUP"), "--device", str(long), *OFTEN, "--output", str(out)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        preexec_fn=take,
+    )
+    os.close(terminal)
+    run = Running(process)
+    try:
+        until(lambda: bool(_lines(out)), "a caption")
+        os.close(keeper)  # The kernel sends SIGHUP.
+        run.told("settings read again: nothing changed")
+        before = len(_lines(out))
+        until(lambda: len(_lines(out)) > before + 1, "captions without a terminal")
+        run.end()
+        check_end(run)
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGHUP", "SIGTERM"])
+def test_children_of_the_tests_start_with_default_signals(name: str) -> None:
+    """However the tests are started: under nohup, in a background job, by pytest-xdist."""
+    number = signal.Signals[name]
+    code = f"import signal; print(signal.getsignal({int(number)}) is signal.SIG_IGN)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False\n"

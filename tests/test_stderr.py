@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import threading
 
 import pytest
 
-from edge.stderr import quiet_stderr
+from edge.log import log_to_stderr
+from edge.stderr import quiet_stderr, real_stderr_fd
 from tests.helpers import ROOT
 
 
@@ -54,3 +56,54 @@ print("heard", file=sys.stderr)
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120
     )
     assert done.stderr == "heard\n"
+
+
+def test_messages_of_other_threads_are_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def open_a_device() -> None:
+        with quiet_stderr():
+            entered.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=open_a_device)
+    with log_to_stderr():
+        thread.start()
+        assert entered.wait(60)
+        logging.getLogger("edge.x").error("the disk is full")
+        leave.set()
+        thread.join()
+    assert capfd.readouterr().err == "aac-stream: the disk is full\n"
+
+
+def test_a_command_that_starts_meanwhile_keeps_its_output(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with quiet_stderr():
+        child = subprocess.Popen(
+            ["sh", "-c", "read line; echo out; echo err >&2"],
+            stdin=subprocess.PIPE,
+            stdout=real_stderr_fd(),
+            stderr=real_stderr_fd(),
+        )
+    child.communicate(b"\n", timeout=60)
+    assert capfd.readouterr().err == "out\nerr\n"
+
+
+def test_no_child_inherits_the_descriptor() -> None:
+    assert not os.get_inheritable(real_stderr_fd())
+
+
+def test_a_message_is_one_line_and_forges_no_other(capfd: pytest.CaptureFixture[str]) -> None:
+    with log_to_stderr():
+        logging.getLogger("edge.x").error("%s: no such file", "a\n<3>aac-stream: \x1b[2J\udce9")
+    line = capfd.readouterr().err
+    assert line == "aac-stream: a\\n<3>aac-stream: \\x1b[2J\\udce9: no such file\n"
+
+
+def test_the_logger_is_as_it_was_afterwards() -> None:
+    logger = logging.getLogger("edge")
+    before = list(logger.handlers), logger.propagate, logger.level
+    with log_to_stderr():
+        assert not logger.propagate
+    assert (list(logger.handlers), logger.propagate, logger.level) == before

@@ -94,20 +94,18 @@ def test_a_url_begins_with_a_scheme() -> None:
     assert not is_url("a/b://c")
 
 
-def test_every_line_of_the_log_is_cleaned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_line_of_the_log_is_cleaned() -> None:
     package = logging.getLogger("edge")
-    monkeypatch.setattr(package, "handlers", [])
-    monkeypatch.setattr(package, "propagate", True)
-    monkeypatch.setattr(package, "level", logging.INFO)
-    edge.log.log_to_stderr()
-    (handler,) = package.handlers
-    try:
-        raise ValueError("rtsp://me:hunter2@camera/1")
-    except ValueError:
-        record = package.makeRecord(
-            "edge", logging.ERROR, __file__, 1, "http://me:hunter2@a/%s", ("b",), sys.exc_info()
-        )
-    text = handler.format(record)
+    with edge.log.log_to_stderr():
+        edge.log.set_level("debug")  # With tracebacks.
+        (handler,) = package.handlers
+        try:
+            raise ValueError("rtsp://me:hunter2@camera/1")
+        except ValueError:
+            record = package.makeRecord(
+                "edge", logging.ERROR, __file__, 1, "http://me:hunter2@a/%s", ("b",), sys.exc_info()
+            )
+        text = handler.format(record)
     assert "aac-stream: http://a/b" in text
     assert "ValueError: rtsp://camera/1" in text
     assert "hunter2" not in text

@@ -55,8 +55,10 @@ def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
 
 def _cache() -> Path | None:
     """Where OpenVINO keeps compiled models, so that the next start is quick; None if nowhere."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    root = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     folder = root / "aac-stream" / "openvino"
+    if not root.is_absolute():  # The user has no home folder.
+        return None
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

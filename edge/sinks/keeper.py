@@ -41,7 +41,7 @@ class Keeper:
 
         Raises: OutputError if the folder cannot be made or written.
         """
-        self._folder = Path(os.path.expanduser(config.keep_folder))
+        self._folder = Path(config.keep_folder)
         self._around_s, self._rate = config.keep_audio, rate
         self.name = f"folder {self._folder}"
         self._ahead_s = self._hold_s = 0.0

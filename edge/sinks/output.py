@@ -14,6 +14,7 @@ from edge.config import StreamConfig
 from edge.errors import OutputError
 from edge.formats import make_format
 from edge.heard import Heard
+from edge.portable import O_BINARY, O_CLOEXEC, O_NONBLOCK, set_blocking
 from edge.sinks.mending import check_and_repair
 
 NO_FILE = -1  # in place of a descriptor
@@ -34,9 +35,18 @@ class Output:
         self._file = _standard_output() if path is None else NO_FILE
         if path is None:
             self._header = self._format.header
+            self._check_standard_output()
             return
         self._file, begun = self._open(path)
         self._header = "" if begun else self._format.header
+
+    def _check_standard_output(self) -> None:
+        """Raises: OutputError if standard output is closed; this writes nothing to it."""
+        try:
+            if self._file != NO_FILE:
+                os.write(self._file, b"")
+        except OSError as error:
+            raise self._failed(error) from None
 
     def of(self, heard: Heard) -> str | None:
         return self._begun(self._format.of(heard))
@@ -65,9 +75,9 @@ class Output:
         file = NO_FILE
         try:
             # The opening of a named pipe that nobody reads would wait until somebody does.
-            how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+            how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | O_CLOEXEC | O_NONBLOCK | O_BINARY
             file = os.open(path, how, 0o666)
-            os.set_blocking(file, True)
+            set_blocking(file)
             return file, self._check(path, file)
         except BaseException as error:
             if file != NO_FILE:
@@ -114,7 +124,7 @@ class Output:
     def _failed(self, error: OSError) -> OutputError:
         if error.errno in (errno.ENXIO, errno.EPIPE) and self._is_pipe():
             return OutputError(f"{self.name}: nobody reads this pipe; start what reads it")
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None), errno.EFBIG)
         what = "make room there, or " if full else ""
         to_do = f"{what}choose another file" if self._path else "write to a file, with --output"
         return OutputError(f"{self.name}: cannot be written ({error.strerror}); {to_do}")

@@ -106,10 +106,7 @@ class _Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope)
-        given = request.query_params.get("token")
-        refusal = self._access.refuses(request.headers, request.cookies, given)
-        keep = refusal is None and given is not None and self._access.is_token(given)
-        begun = False
+        keep = begun = False
 
         async def answer(message: Message) -> None:
             nonlocal begun
@@ -121,14 +118,17 @@ class _Guard:
                     headers.append("set-cookie", self._access.set_cookie())
             await send(message)
 
-        if refusal is not None:
+        try:
+            given = request.query_params.get("token")
+            refusal = self._access.refuses(request.headers, request.cookies, given)
+            keep = refusal is None and given is not None and self._access.is_token(given)
+            if refusal is None:
+                await self._app(scope, receive, answer)
+                return
             said = PlainTextResponse(f"{refusal.why}\n", refusal.status)
             if refusal.status == 401:
                 said.headers["www-authenticate"] = "Bearer"
             await said(scope, receive, answer)
-            return
-        try:
-            await self._app(scope, receive, answer)
         except Exception as error:
             log.error("page: %s %r: %s", request.method, request.url.path, error, exc_info=error)
             if not begun:

@@ -29,8 +29,8 @@ class Page:
 
     def __init__(self, address: Address, hub: Hub) -> None:
         """Raises: OutputError if the address or the token cannot be had."""
-        path = token_path()
-        token, is_new = (None, False) if address.local else load_token(path)
+        path = None if address.local else token_path()
+        token, is_new = (None, False) if path is None else load_token(path)
         sock = listen(address)
         self.port = sock.getsockname()[1]
         self.address = replace(address, port=self.port)

@@ -10,17 +10,21 @@ import sys
 from pathlib import Path
 
 from edge.errors import OutputError
+from edge.paths import expand_user
 from edge.web.address import Address, with_port
 
 BYTES = 24  # of chance
 
 
 def token_path() -> Path:
-    """Where it is kept: in the state folder of the service, else of the user."""
+    """Where it is kept: in the state folder of the service, else of the user.
+
+    Raises: ConfigError if the user has no home folder.
+    """
     service = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # by systemd
     if service:
         return Path(service) / "token"
-    state = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
+    state = os.environ.get("XDG_STATE_HOME") or expand_user("serve", "~/.local/state")
     return Path(state) / "aac-stream" / "token"
 
 
@@ -47,7 +51,8 @@ def load_token(path: Path) -> tuple[str, bool]:
 
 def _read(path: Path) -> str:
     with open(path, encoding="utf-8", errors="replace") as file:
-        if os.fstat(file.fileno()).st_mode & 0o077:
+        # Windows keeps the files of a user from others, and has no such bits.
+        if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
             raise OutputError(
                 f"{path}: others may read the token; delete it, and a new one is made"
             )

@@ -87,9 +87,11 @@ class Server:
             self._sock.close()
 
     def _run(self) -> None:
+        serving = self._serve()
         try:
-            asyncio.run(self._serve())
+            asyncio.run(serving)
         except Exception as error:  # the loop goes on, without its page
+            serving.close()  # Where no event loop could be made, it has not begun.
             if not self._live.closing:
                 log.error("the page has ended: %s", error, exc_info=error)
 
