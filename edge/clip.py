@@ -12,13 +12,16 @@ from edge.sources import FileSource
 
 
 def read_clip(path: Path, rate: int) -> Floats:
-    """Mono audio of `path` at `rate` Hz.
+    """Return the mono audio of the recording at `path`, resampled to `rate` Hz.
 
-    Raises: AudioError if the file does not hold usable audio.
+    It is read as the stream reads it, so what is said of both is the same.
+
+    Raises: AudioError if the file does not hold usable audio, or not all that it should.
     """
-    source = FileSource(path, fast=True)
+    source = FileSource(path, fast=True, follow=False)
+    resampler = Resampler(source.rate, rate)
     try:
-        samples = np.concatenate([block.samples for block in source.blocks()])
+        pieces = [resampler.push(block.samples) for block in source.blocks()]
     finally:
         source.close()
-    return Resampler(source.rate, rate).push(samples, last=True)
+    return np.concatenate([*pieces, resampler.push(np.zeros((0, 1), np.float32), last=True)])

@@ -12,7 +12,7 @@ import numpy as np
 from edge.captioner import Captioner
 from edge.checked import checked
 from edge.config import StreamConfig
-from edge.errors import AacStreamError
+from edge.errors import AudioError
 from edge.features import FeatureSpec, Floats, LogMelStream
 from edge.gate import SILENCE_DB, Gate, loud_db
 from edge.resample import Resampler
@@ -133,28 +133,22 @@ class Loop:
 
         Raises: the error of the source, if it ends by one, after what was heard before.
         """
-        blocks, error = checked(self._source), None
-        while not self.ended:
-            try:
-                block = next(blocks, None)
-            except AacStreamError as reason:
-                block, error = None, reason
-            self.lived_at = time.monotonic()
-            if self.ended:
-                return
-            if block is None:
-                yield from self._finish()
-                break
-            if self._changes() or block.lost:
-                # No window reaches across a gap: what it would say did not sound like that.
-                yield from self._finish()
-                self._use_next()
-                self.skip(block.lost / self._source.rate)
-            self.stats.audio_s += len(block.samples) / self._source.rate
-            self.wall_began = time.time() - self.now_s
-            yield from self._push(block.samples)
-        if error is not None:
-            raise error
+        try:
+            for block in checked(self._source):
+                self.lived_at = time.monotonic()
+                if self.ended:
+                    return
+                if self._changes() or block.lost:
+                    # No window reaches across a gap: what it would say did not sound like that.
+                    yield from self._finish()
+                    self._use_next()
+                    self.skip(block.lost / self._source.rate)
+                self.stats.audio_s += len(block.samples) / self._source.rate
+                yield from self._push(block.samples)
+        except AudioError:  # what was heard before the damage is captioned
+            yield from self._finish()
+            raise
+        yield from self._finish()
 
     def _changes(self) -> bool:
         """Whether windows must begin anew, for what comes next; if not, it is in use at once."""
