@@ -19,7 +19,7 @@ def read_clip(path: Path, rate: int) -> Floats:
     Raises: AudioError if the file does not hold usable audio, or not all that it should.
     """
     source = FileSource(path, fast=True, follow=False)
-    resampler = Resampler(source.rate, rate)
+    resampler = Resampler(source.rate, rate, source.name)
     try:
         pieces = [resampler.push(block.samples) for block in source.blocks()]
     finally:

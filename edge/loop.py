@@ -118,7 +118,8 @@ class Loop:
         self._hop = max(1, round(config.hop_s * self._spec.sample_rate / self._spec.hop))
         self._offset_s = self.now_s  # time of the first sample since the last gap
         self._samples = 0  # since then, at the model's rate
-        self._resampler = Resampler(self._source.rate, self._spec.sample_rate)
+        self._rate = self._source.rate  # Hz; a pipe tells it only with its first block
+        self._resampler = Resampler(self._rate, self._spec.sample_rate, self._source.name)
         self._windows = windows_of(self._spec)
         plain = _plain(self._spec)
         self._frames = None if plain == self._spec else LogMelStream(plain)  # of the gate alone
@@ -138,7 +139,7 @@ class Loop:
                 self.lived_at = time.monotonic()
                 if self.ended:
                     return
-                if self._changes() or block.lost:
+                if self._changes() or block.lost or self._source.rate != self._rate:
                     # No window reaches across a gap: what it would say did not sound like that.
                     yield from self._finish()
                     self._use_next()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -52,6 +53,7 @@ class MicrophoneSource:
                 "close the programs that use it, or choose another"
             ) from None
         self._stream = stream
+        self._closing, self._closed = threading.Lock(), False
         open_streams.add(stream)
 
     def _callback(self, samples: Floats, _frames: int, _clock: Any, status: Any) -> None:
@@ -61,18 +63,24 @@ class MicrophoneSource:
 
     def blocks(self) -> Iterator[Block]:
         heard = time.monotonic()
-        while True:
+        while not self._closed:
             if self._ring.wait(0.5):
                 heard = time.monotonic()
                 yield self._ring.read()
                 time.sleep(BLOCK_S)
+            elif self._closed:
+                return
             elif not self._stream.active or time.monotonic() - heard > DEAD_S:
                 raise UnavailableError(f"device {self.name!r}: gives no audio any more")
             else:
                 yield NOTHING
 
     def close(self) -> None:
-        with quiet_stderr():
-            self._stream.abort()
-            self._stream.close()
-        open_streams.discard(self._stream)
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            with quiet_stderr():
+                self._stream.abort()
+                self._stream.close()
+            open_streams.discard(self._stream)

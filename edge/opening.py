@@ -7,13 +7,12 @@ import shutil
 from pathlib import Path
 
 from edge.config import StreamConfig
-from edge.devices import without_secrets
-from edge.errors import UnavailableError, UnknownFormatError
+from edge.errors import AudioError, UnavailableError, UnknownFormatError
 from edge.ffmpeg import FfmpegSource, is_url
-from edge.inputs import find_again, find_input, look_again, open_streams, opening
-from edge.microphone import MicrophoneSource
-from edge.patient import MissingSource, PatientSource
-from edge.pcm import standard_input
+from edge.inputs import find_again, find_input, opening
+from edge.microphone import MicrophoneSource, MissingMicrophone
+from edge.patient import PatientSource
+from edge.pipes import is_pipe, named_pipe, standard_input
 from edge.sources import AUDIO_SUFFIXES, FileSource, Source
 
 ASSUMED_RATE = 16_000  # Hz; counts the time in which a source that was never open is away.
@@ -31,47 +30,40 @@ def open_source(device: str, config: StreamConfig) -> Source:
     if is_url(device):
         first = FfmpegSource(device, fast, channel)
         return PatientSource(first, lambda: FfmpegSource(device, fast, channel))
-    if _is_file(device):
-        return _open_file(Path(device).expanduser(), fast, channel)
+    path = _path(device)
+    if os.path.exists(path) or _looks_like_path(device):
+        return open_recording(path, config)
     return _open_microphone(device, channel)
 
 
-def waiting_source(device: str, config: StreamConfig, reason: Exception) -> Source:
-    """Return a source that waits until `device`, absent for `reason`, can be opened."""
-    missing = MissingSource(without_secrets(device), ASSUMED_RATE, UnavailableError(str(reason)))
+def _path(device: str) -> Path:
+    """Return the path that `device` may be, with "~" as the user's home.
 
-    def again() -> Source:
-        if _is_microphone(device):
-            with opening:
-                if not open_streams:
-                    look_again()  # It may have been plugged in since.
-        return open_source(device, config)
-
-    return PatientSource(missing, again)
-
-
-def excludes(one: str, other: str) -> bool:
-    """Return True if device `other` may fail to open while device `one` is open.
-
-    A sound card may let in one stream only, and so may a camera. A pipe gives its audio once.
+    Raises: AudioError if it names the home of a user who does not exist.
     """
-    if _is_microphone(one) and _is_microphone(other):
-        return True
-    path = Path(one).expanduser()
-    is_pipe = path.exists() and not path.is_file()
-    return one == other and (one == "-" or is_url(one) or is_pipe)
+    try:
+        return Path(device).expanduser()
+    except RuntimeError:
+        raise AudioError(f"{device}: there is no such user") from None
 
 
-def _is_microphone(device: str) -> bool:
-    return device != "-" and not is_url(device) and not _is_file(device)
+def _looks_like_path(device: str) -> bool:
+    suffix = os.path.splitext(device)[1].lower()
+    return suffix in AUDIO_SUFFIXES or os.sep in device or "\0" in device
 
 
-def _is_file(device: str) -> bool:
-    path = Path(device).expanduser()
-    return path.exists() or path.suffix.lower() in AUDIO_SUFFIXES or os.sep in device
+def open_recording(path: Path, config: StreamConfig) -> Source:
+    """Open what lies at `path`: a file, which ffmpeg reads if libsndfile does not, or a pipe.
 
-
-def _open_file(path: Path, fast: bool, channel: int | None) -> Source:
+    Raises: AudioError if it holds no audio, or may not be read.
+    """
+    fast, channel = config.fast, config.channel
+    try:
+        piped = is_pipe(path)
+    except (OSError, ValueError):
+        piped = False  # what is wrong is said where it is opened
+    if piped:
+        return named_pipe(path, config.rate, config.channels, fast, channel)
     try:
         return FileSource(path, fast, channel=channel)
     except UnknownFormatError:

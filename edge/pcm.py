@@ -1,10 +1,8 @@
-"""Raw PCM from a pipe: standard input, and the base of what a decoder gives."""
+"""Raw PCM from a pipe: the base of what a decoder gives."""
 
 from __future__ import annotations
 
 import os
-import select
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +11,8 @@ from typing import BinaryIO
 import numpy as np
 
 from edge.errors import AudioError
+from edge.features import Floats
+from edge.readable import wait_readable
 from edge.ring import NOTHING, Block, RingBuffer
 from edge.sources import RING_S, check_channel, pick
 
@@ -20,7 +20,7 @@ PACE = 1.02  # a pipe is read this much faster than its clock, so that drift can
 
 
 class PcmSource:
-    """Raw 16-bit PCM from a pipe.
+    """Raw PCM from a pipe, 16-bit integers unless a subclass says otherwise.
 
     A thread keeps the pipe empty, so that a recorder at its other end never stalls while the loop
     thinks. It is read at the pace of the clock unless `fast`: then a recording can be piped in.
@@ -31,44 +31,71 @@ class PcmSource:
     pace = PACE
 
     def __init__(
-        self, pipe: BinaryIO, rate: int, channels: int, fast: bool, channel: int | None = None
+        self,
+        pipe: BinaryIO,
+        rate: int,
+        channels: int,
+        fast: bool,
+        channel: int | None = None,
+        first: bytes = b"",
+        name: str | None = None,
     ) -> None:
+        """`first`: what was already read of the pipe; `name`: for messages."""
+        self.name = name or self.name
         check_channel(self.name, channels, channel)
         self.rate, self.lossless = rate, fast
         self._pipe, self._channels, self._channel = pipe, channels, channel
+        self._first = first
         self._capacity = int(RING_S * rate)
         self._ring = RingBuffer(self._capacity, channels if channel is None else 1)
         self._room = threading.Event()
         self._ended = threading.Event()
         self._closed = False
         self._odd_bytes = 0
+        self._error: Exception | None = None  # why it could not be read any more
         self._thread = threading.Thread(target=self._pump, daemon=True, name="PCM")
 
     def _pump(self) -> None:
-        frame = 2 * self._channels
+        frame = int(self.dtype[-1]) * self._channels
         rest = b""
         chunk = max(frame, self.rate // 50 * frame)  # 20 ms
         try:
             while not self._closed:
-                if not select.select([self._pipe], [], [], 0.1)[0]:
+                data = self._more(chunk)
+                if data is None:
                     continue
-                data = os.read(self._pipe.fileno(), chunk)
                 if not data:
                     break
                 data = rest + data
                 whole = len(data) // frame * frame
                 rest = data[whole:]
-                samples = np.frombuffer(data[:whole], self.dtype).reshape(-1, self._channels)
+                samples = self._samples(data[:whole]).reshape(-1, self._channels)
                 while not self._closed and self._capacity - self._ring.waiting() < len(samples):
                     self._room.clear()
                     self._room.wait(0.1)
-                self._ring.write(pick(samples.astype(np.float32) / 32768.0, self._channel))
-        except (OSError, ValueError):  # the pipe was closed at our end
-            pass
+                self._ring.write(pick(samples, self._channel))
+        except (OSError, ValueError) as error:
+            if not self._closed:
+                self._error = error
         self._odd_bytes = len(rest)
         self._ended.set()
 
+    def _more(self, count: int) -> bytes | None:
+        """Return up to `count` more bytes of the pipe, none at its end; None if it must wait."""
+        data, self._first = self._first[:count], self._first[count:]
+        if data:
+            return data
+        if not wait_readable(self._pipe.fileno(), 0.1):
+            return None
+        return os.read(self._pipe.fileno(), count)
+
+    def _samples(self, data: bytes) -> Floats:
+        """Return the samples in `data`, all channels in turn."""
+        return np.frombuffer(data, self.dtype).astype(np.float32) / 32768.0
+
     def blocks(self) -> Iterator[Block]:
+        if self._closed:
+            return
         self._thread.start()
         block = max(1, self.rate // 4)
         started: float | None = None
@@ -94,6 +121,11 @@ class PcmSource:
             self._room.set()
             done += len(got.samples)
             yield got
+        if self._closed:
+            return
+        if self._error is not None:
+            why = getattr(self._error, "strerror", None) or str(self._error)
+            raise AudioError(f"{self.name}: cannot be read any more ({why})")
         self._check_end(done)
 
     def _check_silence(self, seconds: float) -> None:
@@ -112,20 +144,6 @@ class PcmSource:
     def close(self) -> None:
         """End the thread, so that another source may read on; the pipe is the caller's."""
         self._closed = True
-        if self._thread.is_alive():
+        self._room.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(1.0)
-
-
-def standard_input(rate: int, channels: int, fast: bool, channel: int | None = None) -> PcmSource:
-    """Standard input as a source.
-
-    Raises: AudioError if it is closed, or a terminal.
-    """
-    if sys.stdin is None:
-        raise AudioError("standard input: is closed; pipe audio into it, or use another --device")
-    if sys.stdin.isatty():
-        raise AudioError(
-            "standard input: is a terminal; pipe raw 16-bit PCM into it, for example "
-            "arecord -t raw -f S16_LE -r 16000 | aac-stream --device -"
-        )
-    return PcmSource(sys.stdin.buffer, rate, channels, fast, channel)
