@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 
-from edge.devices import without_secrets
+from edge.devices import printable
 from edge.errors import AudioError, UnavailableError
 from edge.ffmpeg_input import Input, file_input, redacted, rtsp_options, url_input
 from edge.ffmpeg_process import Decoder, Feed
 from edge.pcm import PACE, PcmSource
 from edge.readable import wait_readable
 from edge.sources import check_channel
+from edge.urls import is_url
 
 START_S = 10.0  # a camera may take some seconds to answer; longer, and a watchdog would bite
 STALLED_S = 30.0  # so long without audio: dead. HTTP live streams come in pieces of up to 10 s
 CUT_SHORT = ("prematurely", "partial file", "runcat")  # in messages about an incomplete file
 # Messages after which another transport would not help.
 FINAL = ("refused", "401", "403", "404", "resolve", "route", "unreachable", "Unauthorized")
-
-
-def is_url(device: str) -> bool:
-    """Whether `device` is a stream for ffmpeg: `rtsp://...`, `http://...`."""
-    return re.match(r"[a-z][a-z0-9+.-]*://", device, re.IGNORECASE) is not None
 
 
 class FfmpegSource(PcmSource):
@@ -44,8 +39,7 @@ class FfmpegSource(PcmSource):
         """
         self._url = feed is None and is_url(what)
         self._what = what
-        self.name = without_secrets(redacted(what, what)) if self._url else what
-        self.name = self.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        self.name = printable(what)
         # A file has no clock that could drift from ours.
         self.pace = PACE if self._url or feed is not None else 1.0
         self._closing = threading.Lock()
@@ -95,7 +89,7 @@ class FfmpegSource(PcmSource):
 
     def _words(self, decoder: Decoder) -> str:
         said = decoder.last_words().removeprefix("file:").removeprefix(f"{self._what}: ")
-        return without_secrets(redacted(said, self._what)) if self._url else said
+        return redacted(said, self._what) if self._url else printable(said)
 
     def _check_silence(self, seconds: float) -> None:
         if self._url and seconds > STALLED_S:

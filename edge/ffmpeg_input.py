@@ -1,7 +1,7 @@
 """What ffmpeg is told to read: a URL whose secrets no other user of the machine may see, or a file.
 
-Every user can list the arguments of a process. So a URL with a user, a password or a query goes to
-ffmpeg through its standard input, as a list of one file in the ffconcat format.
+Every user can list the arguments of a process. So a URL that may hold a secret goes to ffmpeg
+through its standard input, as a list of one file in the ffconcat format.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
+
+from edge.urls import DOTTED, without_secrets
 
 # What a stream may be made of: every protocol of a network, and no file of this machine.
 NETWORK = (
@@ -54,16 +56,18 @@ def parse_url(text: str) -> Url:
     scheme, _, rest = text.partition("://")
     before, mark, query = rest.partition("?")
     host = re.split(r"[/#]", before, maxsplit=1)[0]
-    if "@" not in before or (
-        "@" not in host and re.fullmatch(r"[^:]*|[^:]*:\d*|\[.*\](:\d*)?", host)
-    ):
+    if "@" not in before or DOTTED.fullmatch(host):  # https://example.org/@channel
         return Url(scheme, "", rest)
     user, _, after = before.rpartition("@")
     return Url(scheme, user, after + mark + query)
 
 
 def redacted(text: str, what: str) -> str:
-    """Return `text`, a message about the URL `what`, without the URL's secrets."""
+    """Return `text`, a message about the URL `what`, without the secrets of any URL.
+
+    ffmpeg repeats parts of a URL too, such as what it takes for the host.
+    """
+    text = without_secrets(text.replace(what, without_secrets(what)))
     url = parse_url(what)
     secrets = {url.query, *re.split(r"[&;]", url.query), *re.findall(r"=([^&;]+)", url.query)}
     secrets |= {url.user, *url.user.split(":", 1)}
@@ -77,7 +81,7 @@ def redacted(text: str, what: str) -> str:
 def url_input(what: str, options: dict[str, str]) -> Input:
     """Return how ffmpeg is given the URL `what` with `options` of its protocol."""
     url = parse_url(what)
-    if not url.user and not url.query:
+    if not url.user and not url.query and without_secrets(what) == what:
         return Input([*(part for key in options for part in (f"-{key}", options[key])), "-i", what])
     address = url.quoted().replace("'", "'\\''").replace("\n", "%0A")
     lines = ["ffconcat version 1.0", f"file '{address}'"]

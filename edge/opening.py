@@ -7,13 +7,15 @@ import shutil
 from pathlib import Path
 
 from edge.config import StreamConfig
+from edge.devices import printable
 from edge.errors import AudioError, UnavailableError, UnknownFormatError
-from edge.ffmpeg import FfmpegSource, is_url
+from edge.ffmpeg import FfmpegSource
 from edge.inputs import find_again, find_input, opening
 from edge.microphone import MicrophoneSource, MissingMicrophone
 from edge.patient import PatientSource
 from edge.pipes import is_pipe, named_pipe, standard_input
 from edge.sources import AUDIO_SUFFIXES, FileSource, Source
+from edge.urls import is_url
 
 ASSUMED_RATE = 16_000  # Hz; counts the time in which a source that was never open is away.
 
@@ -44,7 +46,7 @@ def _path(device: str) -> Path:
     try:
         return Path(device).expanduser()
     except RuntimeError:
-        raise AudioError(f"{device}: there is no such user") from None
+        raise AudioError(f"{printable(device)}: there is no such user") from None
 
 
 def _looks_like_path(device: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from edge.devices import printable
 from edge.errors import AudioError
 from edge.ffmpeg import FfmpegSource
 from edge.ffmpeg_process import Feed
@@ -19,7 +20,7 @@ from edge.magic import MAGIC_BYTES, TEXT_BYTES, container_of, is_text
 from edge.pcm import PcmSource
 from edge.readable import wait_readable
 from edge.ring import NOTHING, Block
-from edge.sources import check_channel, printable
+from edge.sources import check_channel
 from edge.wav_pipe import WavPipe, wav_header
 
 log = logging.getLogger(__name__)
@@ -173,7 +174,7 @@ def named_pipe(
 
     Raises: AudioError if it may not be read.
     """
-    name = printable(path)
+    name = printable(str(path))
     try:
         # Without O_NONBLOCK this would wait here for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

@@ -14,6 +14,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 import soundfile
 
+from edge.devices import printable
 from edge.errors import AudioError, UnknownFormatError
 from edge.features import Floats
 from edge.recording import segments_of
@@ -68,7 +69,7 @@ class FileSource:
 
         Raises: AudioError if it is no audio file; UnknownFormatError if ffmpeg may read it.
         """
-        self.name, self.lossless, self._channel = printable(path), fast, channel
+        self.name, self.lossless, self._channel = printable(str(path)), fast, channel
         self._lock = threading.Lock()  # held to use the file: `close` may come meanwhile
         self._closed = False
         self._file = open_regular(path)
@@ -136,7 +137,9 @@ class FileSource:
                 yield NOTHING
                 time.sleep(GROWS_STEP_S)
         if self._grew:
-            log.warning("%s: is written no more; it ends after %s", self.name, self._now())
+            log.warning(
+                "%s: nothing is recorded any more; it ends after %s", self.name, self._now()
+            )
         if self._fault:
             raise AudioError(f"{self.name}: {self._fault}")
 
@@ -234,7 +237,7 @@ def open_regular(path: Path) -> BinaryIO:
 
     Raises: AudioError if there is none, or it may not be read.
     """
-    name = printable(path)
+    name = printable(str(path))
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise AudioError(f"{name}: is {kind_of(path)}, not an audio file")
@@ -260,11 +263,6 @@ def kind_of(path: Path) -> str:
         stat.S_IFIFO: "a pipe",
     }
     return kinds.get(stat.S_IFMT(mode), "no regular file")
-
-
-def printable(path: Path) -> str:
-    """Return the name of `path` with what is not UTF-8 replaced, for messages and captions."""
-    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def check_channel(name: str, channels: int, channel: int | None) -> None:

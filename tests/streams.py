@@ -22,14 +22,15 @@ class RadioServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.requests.append(self.path)
+                path = self.path.partition("?")[0]
                 self.send_response(200)
                 self.send_header("Content-Type", "application/octet-stream")
-                if self.path == "/recording" or self.path == "/cut":
+                if path in ("/recording", "/cut"):
                     self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
-                if self.path == "/live":
+                if path == "/live":
                     outer._play(self, data, len(data) / seconds)
-                elif self.path == "/cut":
+                elif path == "/cut":
                     self.wfile.write(data[: len(data) // 2])
                 else:
                     self.wfile.write(data)

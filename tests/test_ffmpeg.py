@@ -77,6 +77,19 @@ def test_a_video_is_captioned(video: Path) -> None:
 
 
 @needs_ffmpeg
+@pytest.mark.parametrize("kind", ["mkv", "mp4", "webm"])
+def test_a_video_that_is_cut_off_is_said_to_be(video: Path, tmp_path: Path, kind: str) -> None:
+    whole, cut = tmp_path / f"whole.{kind}", tmp_path / f"cut.{kind}"
+    make("-i", str(video.parent / "sound.wav"), "-movflags", "faststart", str(whole))
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    source = FfmpegSource(str(cut), fast=True, channel=None)
+    with pytest.raises(AudioError, match=r"ends after [789]\.. s; it is incomplete"):
+        for _ in source.blocks():
+            pass
+    source.close()
+
+
+@needs_ffmpeg
 @pytest.mark.parametrize(("channel", "quiet"), [(1, False), (2, True)])
 def test_one_channel_of_a_video(video: Path, channel: int, quiet: bool) -> None:
     source = FfmpegSource(str(video), fast=True, channel=channel)
