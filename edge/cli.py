@@ -38,8 +38,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="WHAT",
         action="append",
         help="'mic' (the default microphone), an index, part of a name, an audio file "
-        "(WAV, FLAC, OGG, MP3), a URL or a video (with ffmpeg), or '-' for raw 16-bit PCM on "
-        "standard input; given again, several at once; kitchen=3 calls device 3 the kitchen",
+        "(WAV, FLAC, OGG, MP3), a URL or a video (with ffmpeg), or '-' for "
+        "standard input (raw 16-bit PCM or WAV; others with ffmpeg); given again, several at once; "
+        "kitchen=3 calls device 3 the kitchen",
     )
     p.add_argument(
         "--channel", type=int, metavar="N", help="listen to one, from 1 (the mix of all)"

@@ -51,7 +51,7 @@ class PcmSource:
         self._room = threading.Event()
         self._ended = threading.Event()
         self._closed = False
-        self._odd_bytes = 0
+        self.rest = b""  # of a frame that was not whole when the thread ended
         self._error: Exception | None = None  # why it could not be read any more
         self._thread = threading.Thread(target=self._pump, daemon=True, name="PCM")
 
@@ -77,7 +77,7 @@ class PcmSource:
         except (OSError, ValueError) as error:
             if not self._closed:
                 self._error = error
-        self._odd_bytes = len(rest)
+        self.rest = rest
         self._ended.set()
 
     def _more(self, count: int) -> bytes | None:
@@ -135,7 +135,7 @@ class PcmSource:
         """Called at the end of the pipe, after `done` frames."""
         if done == 0:
             raise AudioError(f"{self.name}: held no audio")
-        if self._odd_bytes:
+        if self.rest:
             raise AudioError(
                 f"{self.name}: ended within a sample of {self._channels} channel(s); "
                 "check --channels"

@@ -9,6 +9,7 @@ import stat
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,12 +22,25 @@ from edge.pcm import PcmSource
 from edge.readable import wait_readable
 from edge.ring import NOTHING, Block
 from edge.sources import check_channel
-from edge.wav_pipe import WavPipe, wav_header
+from edge.wav_pipe import WavHeader, WavPipe, wav_header
 
 log = logging.getLogger(__name__)
 
 LONG_MAGIC = (b"\xff", b"\x47")  # the first byte of formats that only several frames show
 STEP_S = 0.25  # between looks whether the first bytes are there
+
+
+@dataclass
+class Memory:
+    """What is known of a pipe of which a source before has read the beginning."""
+
+    kind: str = ""  # "raw PCM" or a container
+    header: WavHeader | None = None
+    rest: bytes = b""  # that was read and not used
+
+
+# A reload may open standard input again, in the middle of what it holds.
+_standard_input = Memory()
 
 
 class PipeSource:
@@ -41,18 +55,20 @@ class PipeSource:
         fast: bool,
         channel: int | None,
         owned: bool = False,
+        memory: Memory | None = None,
     ) -> None:
         """`rate` in Hz and `channels` are of raw PCM; `owned`: close the pipe at the end."""
         self.name, self.rate, self.lossless = name, rate, fast
         self._pipe, self._channels, self._channel, self._owned = pipe, channels, channel, owned
+        self._memory = memory or Memory()
         self._closed = False
         self._lock = threading.Lock()  # held to set or close the inner source
         self._inner: PcmSource | None = None
         self._error: Exception | None = None  # for which there is none
 
     def blocks(self) -> Iterator[Block]:
-        head, ended = b"", False
-        while not ended and not _is_enough(head):
+        head, ended = self._memory.rest, False
+        while not ended and not self._memory.kind and not _is_enough(head):
             more, ended = self._peek()
             head += more
             if self._closed:
@@ -101,12 +117,22 @@ class PipeSource:
 
         Raises: AudioError.
         """
-        kind = container_of(head)
-        if kind is None:
-            if is_text(head):
+        memory = self._memory
+        if memory.header is not None:
+            header = replace(memory.header, audio=0, length=0)
+            return WavPipe(self.name, self._pipe, header, self.lossless, self._channel, head)
+        kind = memory.kind or container_of(head) or "raw PCM"
+        if kind == "raw PCM":
+            if not memory.kind and is_text(head):
                 raise AudioError(f"{self.name}: holds text, not audio")
+            memory.kind = kind
             return PcmSource(
                 self._pipe, self.rate, self._channels, self.lossless, self._channel, head, self.name
+            )
+        if memory.kind:
+            raise AudioError(
+                f"{self.name}: holds {kind}, which cannot be read on from its middle; "
+                "start aac-stream again"
             )
         if kind == "WAV":
             try:
@@ -120,6 +146,7 @@ class PipeSource:
             )
         feed = Feed(self._pipe, head, lambda: self._closed)
         source = FfmpegSource(self.name, self.lossless, self._channel, feed)
+        memory.kind = kind
         log.info("%s: holds %s, at %d Hz", self.name, kind, source.rate)
         return source
 
@@ -133,6 +160,7 @@ class PipeSource:
             raise ValueError
         check_channel(self.name, header.channels, self._channel)
         log.info("%s: holds WAV, at %d Hz", self.name, header.rate)
+        self._memory.header = header
         return WavPipe(self.name, self._pipe, header, self.lossless, self._channel, head)
 
     def close(self) -> None:
@@ -142,6 +170,7 @@ class PipeSource:
             inner = self._inner
         if inner is not None:
             inner.close()
+            self._memory.rest = inner.rest
         if self._owned:
             self._pipe.close()
 
@@ -164,7 +193,9 @@ def standard_input(rate: int, channels: int, fast: bool, channel: int | None = N
             f"standard input: is {what}; pipe raw 16-bit PCM into it, for example "
             "arecord -t raw -f S16_LE -r 16000 | aac-stream --device -"
         )
-    return PipeSource("standard input", sys.stdin.buffer, rate, channels, fast, channel)
+    return PipeSource(
+        "standard input", sys.stdin.buffer, rate, channels, fast, channel, memory=_standard_input
+    )
 
 
 def named_pipe(

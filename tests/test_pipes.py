@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from edge.errors import AudioError
 from edge.magic import container_of, is_text
 from edge.opening import open_recording, open_source
 from edge.pcm import PcmSource
-from edge.pipes import PipeSource, named_pipe
+from edge.pipes import Memory, PipeSource, named_pipe
 from edge.readable import wait_readable
 from edge.sources import Source
 from tests.helpers import ROOT, aac_stream, the_one_line
@@ -35,7 +36,7 @@ def pipe_with(data: bytes, pieces: int = 1, owned: bool = True, **given: object)
     reader, writer = os.pipe()
 
     def feed() -> None:
-        with open(writer, "wb", buffering=0) as file:
+        with contextlib.suppress(BrokenPipeError), open(writer, "wb", buffering=0) as file:
             step = max(1, len(data) // pieces)
             for at in range(0, len(data), step):
                 file.write(data[at : at + step])
@@ -322,3 +323,31 @@ def test_many_pipes_are_closed_again(tmp_path: Path) -> None:
     for _ in range(5):
         named_pipe(tmp_path / "fifo", 16_000, 1, True).close()
     until(lambda: len(os.listdir("/proc/self/fd")) <= before)
+
+
+def test_a_pipe_that_is_opened_again_goes_on_in_its_format(tmp_path: Path) -> None:
+    """As a reload does it: its middle does not show what it is."""
+    data = encoded(tmp_path, "a.wav", subtype="PCM_16")
+    reader, writer = os.pipe()
+    memory = Memory()
+    with open(reader, "rb") as pipe:
+        for part in (data[:1001], data[1001:3002], data[3002:5000]):
+            os.write(writer, part)
+            source = PipeSource("standard input", pipe, 8000, 1, True, None, memory=memory)
+            frames = 0
+            for block in source.blocks():
+                frames += len(block.samples)
+                if frames >= len(part) // 4 - 11:
+                    break
+            source.close()
+            assert source.rate == RATE
+            assert frames == pytest.approx(len(part) // 4, abs=11)
+    os.close(writer)
+
+
+@needs_ffmpeg
+def test_a_pipe_that_cannot_go_on_in_its_middle_says_so(tmp_path: Path) -> None:
+    memory = Memory()
+    assert len(samples_of(pipe_with(encoded(tmp_path, "a.flac"), memory=memory))) == RATE
+    with pytest.raises(AudioError, match="holds FLAC, which cannot be read on from its middle"):
+        samples_of(pipe_with(b"\xff\xfb\x90" * 999, memory=memory))

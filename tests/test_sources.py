@@ -49,6 +49,32 @@ def test_a_loop_that_was_busy_gets_what_was_heard_meanwhile(tmp_path: Path) -> N
     assert len(next(blocks).samples) >= 16_000 * 0.9
 
 
+@pytest.mark.parametrize("suffix", ["wav", "ogg", "mp3"])
+def test_a_file_may_be_closed_at_any_time_by_any_thread(tmp_path: Path, suffix: str) -> None:
+    """libsndfile crashes if a file is closed that another thread reads."""
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.tile(TONE, 20), 16_000)
+    failed: list[Exception] = []
+
+    def read(source: FileSource) -> None:
+        try:
+            for _ in source.blocks():
+                pass
+        except Exception as error:
+            failed.append(error)
+
+    for i in range(20):
+        source = FileSource(path, fast=True, block_s=0.01)
+        threads = [threading.Thread(target=read, args=(source,))]
+        threads += [threading.Thread(target=source.close) for _ in range(2)]
+        for thread in threads[: 1 + i % 3]:
+            thread.start()
+        source.close()
+        for thread in threads[: 1 + i % 3]:
+            thread.join(60)
+    assert not failed
+
+
 def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     paths = {}
     for name, content in (("text", b"this is no audio" * 99), ("empty", b"")):
