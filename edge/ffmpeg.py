@@ -6,9 +6,9 @@ import threading
 import time
 
 from edge.devices import printable
-from edge.errors import AudioError, UnavailableError
+from edge.errors import AudioError, StreamDownError, UnavailableError
 from edge.ffmpeg_input import Input, file_input, redacted, rtsp_options, url_input
-from edge.ffmpeg_process import Decoder, Feed
+from edge.ffmpeg_process import NO_AUDIO, Decoder, Feed
 from edge.pcm import PACE, PcmSource
 from edge.readable import wait_readable
 from edge.sources import check_channel
@@ -35,7 +35,8 @@ class FfmpegSource(PcmSource):
     ) -> None:
         """Start ffmpeg on `what`; with `feed`, on that pipe, and `what` is only its name.
 
-        Raises: AudioError if ffmpeg is missing or cannot read it.
+        Raises: AudioError if ffmpeg is missing or cannot read it; StreamDownError, of those, if it
+        is a URL that gives nothing now.
         """
         self._url = feed is None and is_url(what)
         self._what = what
@@ -82,7 +83,9 @@ class FfmpegSource(PcmSource):
             why = f"gave no audio for {START_S:.0f} s"
             if not decoder.late:
                 why = f"cannot be read as audio ({self._words(decoder)})"
-            raise AudioError(f"{self.name}: {why}")
+            # A server that is down may come up; other errors stay.
+            may_come = self._url and not decoder.complained_of(*NO_AUDIO)
+            raise (StreamDownError if may_come else AudioError)(f"{self.name}: {why}")
         except BaseException:
             decoder.end()
             raise

@@ -12,7 +12,7 @@ import numpy as np
 from edge.captioner import Captioner
 from edge.checked import checked
 from edge.config import StreamConfig
-from edge.errors import AudioError
+from edge.errors import AacStreamError
 from edge.features import FeatureSpec, Floats, LogMelStream
 from edge.gate import SILENCE_DB, Gate, loud_db
 from edge.resample import Resampler
@@ -118,7 +118,7 @@ class Loop:
         self._hop = max(1, round(config.hop_s * self._spec.sample_rate / self._spec.hop))
         self._offset_s = self.now_s  # time of the first sample since the last gap
         self._samples = 0  # since then, at the model's rate
-        self._rate = self._source.rate  # Hz; a pipe tells it only with its first block
+        self._rate = self._source.rate  # Hz; a pipe tells it only with its first block.
         self._resampler = Resampler(self._rate, self._spec.sample_rate, self._source.name)
         self._windows = windows_of(self._spec)
         plain = _plain(self._spec)
@@ -134,22 +134,28 @@ class Loop:
 
         Raises: the error of the source, if it ends by one, after what was heard before.
         """
-        try:
-            for block in checked(self._source):
-                self.lived_at = time.monotonic()
-                if self.ended:
-                    return
-                if self._changes() or block.lost or self._source.rate != self._rate:
-                    # No window reaches across a gap: what it would say did not sound like that.
-                    yield from self._finish()
-                    self._use_next()
-                    self.skip(block.lost / self._source.rate)
-                self.stats.audio_s += len(block.samples) / self._source.rate
-                yield from self._push(block.samples)
-        except AudioError:  # what was heard before the damage is captioned
-            yield from self._finish()
-            raise
-        yield from self._finish()
+        blocks, error = checked(self._source), None
+        while not self.ended:
+            try:
+                block = next(blocks, None)
+            except AacStreamError as reason:
+                block, error = None, reason
+            self.lived_at = time.monotonic()
+            if self.ended:
+                return
+            if block is None:
+                yield from self._finish()
+                break
+            if self._changes() or block.lost or self._source.rate != self._rate:
+                # No window reaches across a gap: what it would say did not sound like that.
+                yield from self._finish()
+                self._use_next()
+                self.skip(block.lost / self._source.rate)
+            self.stats.audio_s += len(block.samples) / self._source.rate
+            self.wall_began = time.time() - self.now_s
+            yield from self._push(block.samples)
+        if error is not None:
+            raise error
 
     def _changes(self) -> bool:
         """Whether windows must begin anew, for what comes next; if not, it is in use at once."""

@@ -10,9 +10,9 @@ from edge.config import StreamConfig
 from edge.devices import printable
 from edge.errors import AudioError, UnavailableError, UnknownFormatError
 from edge.ffmpeg import FfmpegSource
-from edge.inputs import find_again, find_input, opening
-from edge.microphone import MicrophoneSource, MissingMicrophone
-from edge.patient import PatientSource
+from edge.inputs import find_again, find_input, look_again, open_streams, opening
+from edge.microphone import MicrophoneSource
+from edge.patient import MissingSource, PatientSource
 from edge.pipes import is_pipe, named_pipe, standard_input
 from edge.sources import AUDIO_SUFFIXES, FileSource, Source
 from edge.urls import is_url
@@ -32,10 +32,52 @@ def open_source(device: str, config: StreamConfig) -> Source:
     if is_url(device):
         first = FfmpegSource(device, fast, channel)
         return PatientSource(first, lambda: FfmpegSource(device, fast, channel))
-    path = _path(device)
-    if os.path.exists(path) or _looks_like_path(device):
-        return open_recording(path, config)
+    if _is_file(device):
+        return open_recording(_path(device), config)
     return _open_microphone(device, channel)
+
+
+def waiting_source(device: str, config: StreamConfig, reason: Exception) -> Source:
+    """Return a source that waits until `device`, absent for `reason`, can be opened."""
+    missing = MissingSource(printable(device), ASSUMED_RATE, UnavailableError(str(reason)))
+
+    def again() -> Source:
+        if _is_microphone(device):
+            with opening:
+                if not open_streams:
+                    look_again()  # It may have been plugged in since.
+        return open_source(device, config)
+
+    return PatientSource(missing, again)
+
+
+def excludes(one: str, other: str) -> bool:
+    """Return True if device `other` may fail to open while device `one` is open.
+
+    A sound card may let in one stream only, and so may a camera. A pipe gives its audio once.
+    """
+    if _is_microphone(one) and _is_microphone(other):
+        return True
+    return one == other and (one == "-" or is_url(one) or _holds_pipe(one))
+
+
+def _holds_pipe(device: str) -> bool:
+    try:
+        return is_pipe(_path(device))
+    except (AudioError, OSError, ValueError):
+        return False
+
+
+def _is_microphone(device: str) -> bool:
+    return device != "-" and not is_url(device) and not _is_file(device)
+
+
+def _is_file(device: str) -> bool:
+    """Return True if `device` is the path of a file, whether it is there or not."""
+    suffix = os.path.splitext(device)[1].lower()
+    if suffix in AUDIO_SUFFIXES or os.sep in device or "\0" in device:
+        return True
+    return os.path.exists(os.path.expanduser(device))
 
 
 def _path(device: str) -> Path:
@@ -47,11 +89,6 @@ def _path(device: str) -> Path:
         return Path(device).expanduser()
     except RuntimeError:
         raise AudioError(f"{printable(device)}: there is no such user") from None
-
-
-def _looks_like_path(device: str) -> bool:
-    suffix = os.path.splitext(device)[1].lower()
-    return suffix in AUDIO_SUFFIXES or os.sep in device or "\0" in device
 
 
 def open_recording(path: Path, config: StreamConfig) -> Source:
