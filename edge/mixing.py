@@ -78,10 +78,13 @@ class Mixer:
         samples = self._buffer[:frames]
         if not frames or samples.shape[1] < 2:
             return samples.mean(axis=1, dtype=np.float32) if frames else np.zeros(0, np.float32)
-        weights, before = self._decide(samples.astype(np.float64)), self._weights
-        self._weights = weights
-        plain = np.full(len(weights), 1.0 / len(weights))
+        plain = np.full(samples.shape[1], 1.0 / samples.shape[1])
+        weights, before = self._weights, self._weights
+        if frames == self._step:  # few samples are alike by chance
+            weights = self._decide(samples.astype(np.float64))
+        weights = plain if weights is None else weights
         before = weights if before is None else before
+        self._weights = weights
         if np.array_equal(weights, plain) and np.array_equal(before, plain):
             return samples.mean(axis=1, dtype=np.float32)
         # A sudden change would be a click, which is a sound of its own.
