@@ -187,10 +187,11 @@ def standard_input(rate: int, channels: int, fast: bool, channel: int | None = N
 
     Raises: AudioError if it is a terminal, or closed.
     """
-    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
-        what = "a terminal" if sys.stdin is not None and not sys.stdin.closed else "closed"
+    if sys.stdin is None or sys.stdin.closed:
+        raise AudioError("standard input: is closed; pipe audio into it, or use another --device")
+    if sys.stdin.isatty():
         raise AudioError(
-            f"standard input: is {what}; pipe raw 16-bit PCM into it, for example "
+            "standard input: is a terminal; pipe raw 16-bit PCM into it, for example "
             "arecord -t raw -f S16_LE -r 16000 | aac-stream --device -"
         )
     return PipeSource(
