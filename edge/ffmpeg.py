@@ -10,7 +10,6 @@ from edge.errors import AudioError, StreamDownError, UnavailableError
 from edge.ffmpeg_input import Input, file_input, redacted, rtsp_options, url_input
 from edge.ffmpeg_process import NO_AUDIO, Decoder, Feed
 from edge.pcm import PACE, PcmSource
-from edge.readable import wait_readable
 from edge.sources import check_channel
 from edge.urls import is_url
 
