@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ class Label:
 
     name: str
     kind: str  # one of `KINDS`
+    group: str = ""  # one of groups.yaml
     audioset: tuple[str, ...] = ()  # AudioSet classes that agree with it
-    shared: tuple[str, ...] = ()  # labels of the shared corpus that mean the same
     synthetic: bool = False  # made by the build itself
     decision: str = ""  # what was looked at, and decided
 
@@ -68,11 +68,21 @@ class Instrument:
 
 
 @dataclass(frozen=True)
+class Alias:
+    """A name that other collections have for a label or a group."""
+
+    alias: str
+    label: str  # a label, a group where the name does not say more, or `OUT`
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Recipe:
     labels: dict[str, Label]
     packages: list[Package]
     rules: list[Rule]
     instruments: list[Instrument]
+    aliases: dict[str, str] = field(default_factory=dict)  # name elsewhere: label, group or `OUT`
 
     def rule_of(self, package: str, path: str) -> Rule | None:
         """The first rule that matches the file at `path` in `package`."""
@@ -82,7 +92,8 @@ class Recipe:
 
     def shared_label(self, label: str) -> str:
         """What the open corpus calls `label` of the shared corpus; "" if it does not take it."""
-        return next((name for name, entry in self.labels.items() if label in entry.shared), "")
+        name = self.aliases.get(label, label)
+        return name if name in self.labels else ""
 
 
 def load_recipe(folder: Path = HERE) -> Recipe:
@@ -96,6 +107,7 @@ def load_recipe(folder: Path = HERE) -> Recipe:
         packages=_rows(folder / "packages.csv", Package),
         rules=_rows(folder / "rules.csv", Rule),
         instruments=_rows(folder / "instruments.csv", Instrument),
+        aliases={row.alias: row.label for row in _rows(folder / "aliases.csv", Alias)},
     )
     packages = {package.package for package in recipe.packages}
     for rule in recipe.rules:
@@ -116,13 +128,15 @@ def _label(name: str, entry: dict[str, Any]) -> Label:
     if odd or entry.get("kind") not in KINDS:
         raise CorpusError(f"labels.yaml: {name!r}: unknown {', '.join(sorted(odd)) or 'kind'}")
     lists: dict[str, Any] = {
-        key: tuple(entry[key]) for key in ("audioset", "shared") if key in entry
+        key: tuple(entry[key]) for key in ("audioset",) if key in entry
     }
     return Label(name, **{**entry, **lists})
 
 
 def _rows(path: Path, kind: type[Any]) -> list[Any]:
     """The rows of a CSV table as `kind`, whose fields are text or whole numbers."""
+    if not path.is_file():  # a small recipe needs few tables
+        return []
     with open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     numbers = {field.name for field in fields(kind) if field.type == "int"}
