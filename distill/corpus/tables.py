@@ -127,9 +127,7 @@ def _label(name: str, entry: dict[str, Any]) -> Label:
     odd = set(entry) - {field.name for field in fields(Label)}
     if odd or entry.get("kind") not in KINDS:
         raise CorpusError(f"labels.yaml: {name!r}: unknown {', '.join(sorted(odd)) or 'kind'}")
-    lists: dict[str, Any] = {
-        key: tuple(entry[key]) for key in ("audioset",) if key in entry
-    }
+    lists: dict[str, Any] = {key: tuple(entry[key]) for key in ("audioset",) if key in entry}
     return Label(name, **{**entry, **lists})
 
 
