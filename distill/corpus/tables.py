@@ -27,6 +27,7 @@ class Label:
     kind: str  # one of `KINDS`
     group: str = ""  # one of groups.yaml
     audioset: tuple[str, ...] = ()  # AudioSet classes that agree with it
+    series: tuple[float, ...] = ()  # shortest and longest interval of strokes in seconds
     synthetic: bool = False  # made by the build itself
     decision: str = ""  # what was looked at, and decided
 
@@ -127,7 +128,9 @@ def _label(name: str, entry: dict[str, Any]) -> Label:
     odd = set(entry) - {field.name for field in fields(Label)}
     if odd or entry.get("kind") not in KINDS:
         raise CorpusError(f"labels.yaml: {name!r}: unknown {', '.join(sorted(odd)) or 'kind'}")
-    lists: dict[str, Any] = {key: tuple(entry[key]) for key in ("audioset",) if key in entry}
+    lists: dict[str, Any] = {
+        key: tuple(entry[key]) for key in ("audioset", "series") if key in entry
+    }
     return Label(name, **{**entry, **lists})
 
 
