@@ -15,7 +15,8 @@ def parser() -> argparse.ArgumentParser:
     commands = p.add_subparsers(dest="command", required=True)
     c = commands.add_parser("corpus", help="the open corpus")
     b = c.add_subparsers(dest="action", required=True).add_parser(
-        "build", help="build it from Debian packages; goes on where an earlier build ended"
+        "build",
+        help="build it from Debian packages and repositories; goes on where an earlier build ended",
     )
     b.add_argument("folder", type=Path, help="where the clips go")
     b.add_argument(
@@ -24,7 +25,14 @@ def parser() -> argparse.ArgumentParser:
         default=Path("~/.cache/aac-stream/packages"),
         help="where packages are kept (~/.cache/aac-stream/packages)",
     )
-    b.add_argument("--shared", type=Path, help="folder with the shared corpus, to take that too")
+    b.add_argument(
+        "--shared",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a labelled corpus on disk (clips.csv), or a folder that holds some; may be repeated",
+    )
     b.add_argument("--teacher", type=Path, help="folder with the AudioSet tagger, to check labels")
     s = commands.add_parser("scenes", help="write simulated scenes with captions and times")
     s.add_argument("folder", type=Path, help="where the WAV files and scenes.jsonl go")
@@ -90,7 +98,7 @@ def _corpus(args: argparse.Namespace) -> None:
     cache = args.cache.expanduser()
     built = build(load_recipe(), args.folder, cache, args.shared, args.teacher, print)
     for rule in built.recipe.rules:
-        count = built.caught[rule.package, rule.pattern]
+        count = built.gathered.caught[rule.package, rule.pattern]
         print(f"{count:5d}  {rule.package}: {rule.pattern} -> {rule.label}")
     (args.folder / "card.md").write_text(card(built), encoding="utf-8")
     plot(built, args.folder / "plots.png")

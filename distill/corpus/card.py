@@ -68,12 +68,12 @@ def _labels(built: Built, labels: Counter[str]) -> list[str]:
         "| --- | --- | ---: | ---: | ---: | --- | --- |",
     ]
     for label in sorted(labels):
-        entry, heard = built.recipe.labels[label], built.agreement.get(label)
+        entry, heard = built.recipe.labels.get(label), built.agreement.get(label)
         share = f"{heard.share:.0%}" if heard else ""
         first = "; ".join(heard.heard) if heard else ""
         lines.append(
-            f"| {label} | {entry.kind} | {labels[label]} | {len(sources[label])} | {share} "
-            f"| {first} | {entry.decision} |"
+            f"| {label} | {built.recipe.kind_of(label)} | {labels[label]} | {len(sources[label])} | {share} "
+            f"| {first} | {entry.decision if entry else ''} |"
         )
     return lines
 
@@ -95,7 +95,7 @@ def _idle_rules(built: Built) -> list[str]:
     return [
         f"- {rule.package}: `{rule.pattern}`"
         for rule in built.recipe.rules
-        if not built.caught[rule.package, rule.pattern]
+        if not built.gathered.caught[rule.package, rule.pattern]
     ]
 
 

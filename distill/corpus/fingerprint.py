@@ -8,6 +8,7 @@ alignment of two clips, and the share of differing bits there decides.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ WINDOW = 4096  # 128 ms
 HOP = 512  # 16 ms
 SAME_BITS = 0.20  # two clips whose bits differ in a smaller share hold the same recording
 COMMON = 40  # frames that occur more often than this (steady tones) propose nothing
+VOTES = 2  # Equal frames at one shift that make an alignment of two clips worth a look.
+SHORT = 60  # Frames; between shorter clips one equal frame will do.
+LONGEST = 1 << 12  # Frames; longer than any clip.
 OVERLAP = 0.7  # of the shorter clip's frames that must lie within the longer one
 Bits = NDArray[np.uint32]
 
@@ -38,27 +42,54 @@ def fingerprint(audio: Floats) -> Bits:
     return (bits * weights).sum(axis=1).astype(np.uint32)
 
 
-def near_duplicates(prints: list[Bits]) -> list[tuple[int, int]]:
-    """Pairs (i, j), i < j, of clips that hold the same recording."""
+def near_duplicates(prints: Sequence[Bits]) -> list[tuple[int, int]]:
+    """Find the clips that hold the same recording.
+
+    Parameters
+    ----------
+    prints : sequence of Bits
+        A fingerprint for each clip.
+
+    Returns
+    -------
+    list of (int, int)
+        Pairs (i, j) of indices, i < j.
+    """
+    found = [
+        pair
+        for pair, shifts in _alignments(prints).items()
+        if any(_differing(prints[pair[0]], prints[pair[1]], shift) < SAME_BITS for shift in shifts)
+    ]
+    return sorted(found)
+
+
+def _alignments(prints: Sequence[Bits]) -> dict[tuple[int, int], list[int]]:
+    """Return the shifts at which frames of two clips are equal, by pair of clips."""
     values = np.concatenate([np.zeros(0, np.uint32), *prints])
     clips = np.repeat(np.arange(len(prints)), [len(p) for p in prints])
     frames = np.concatenate([np.zeros(0, int), *(np.arange(len(p)) for p in prints)])
-    order = np.argsort(values, kind="stable")
-    bounds = np.flatnonzero(np.diff(values[order])) + 1
-    votes: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for group in np.split(order, bounds):
-        if not 1 < len(group) <= COMMON:
-            continue
-        for n, a in enumerate(group):
-            for b in group[n + 1 :]:
-                if clips[a] != clips[b]:
-                    i, j = sorted((a, b), key=lambda k: clips[k])
-                    votes[int(clips[i]), int(clips[j])].add(int(frames[i] - frames[j]))
-    return sorted(
-        pair
-        for pair, shifts in votes.items()
-        if any(_differing(prints[pair[0]], prints[pair[1]], shift) < SAME_BITS for shift in shifts)
-    )
+    order = np.argsort(values, kind="stable")  # Within equal values the clips ascend.
+    values, clips, frames = values[order], clips[order], frames[order]
+    bounds = np.flatnonzero(np.diff(values, prepend=values[:1] + 1, append=values[-1:] + 1))
+    sizes = np.repeat(np.diff(bounds), np.diff(bounds))
+    usable = np.flatnonzero((sizes > 1) & (sizes <= COMMON))
+    values, clips, frames = values[usable], clips[usable], frames[usable]
+    keys = []
+    for step in range(1, COMMON):  # Each frame with the one `step` places further in its group.
+        same = (values[:-step] == values[step:]) & (clips[:-step] != clips[step:])
+        one = np.flatnonzero(same)
+        shift = frames[one] - frames[one + step] + LONGEST
+        keys.append((clips[one] * len(prints) + clips[one + step]) * (2 * LONGEST) + shift)
+    votes, counts = np.unique(np.concatenate([np.zeros(0, int), *keys]), return_counts=True)
+    pairs, shifts = votes // (2 * LONGEST), votes % (2 * LONGEST) - LONGEST
+    # One equal frame is chance between long clips, and enough between short ones.
+    lengths = np.array([len(p) for p in prints] or [0])
+    shorter = np.minimum(lengths[pairs // len(prints)], lengths[pairs % len(prints)])
+    likely = (counts >= VOTES) | (shorter < SHORT)
+    found: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for pair, shift in zip(pairs[likely].tolist(), shifts[likely].tolist(), strict=True):
+        found[divmod(pair, len(prints))].append(shift)
+    return found
 
 
 def _differing(one: Bits, two: Bits, shift: int) -> float:
