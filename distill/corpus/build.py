@@ -18,7 +18,14 @@ from distill.corpus.decisions import decided
 from distill.corpus.duplicates import without_duplicates
 from distill.corpus.fingerprint import near_duplicates
 from distill.corpus.instruments import Synth
-from distill.corpus.selection import Candidate, capped, thin_labels, too_short, with_splits
+from distill.corpus.selection import (
+    STROKE_S,
+    Candidate,
+    capped,
+    thin_labels,
+    too_short,
+    with_splits,
+)
 from distill.corpus.sources import OWN, Gathered, Recording, gather, shared_folders
 from distill.corpus.tables import BANK, Instrument, Recipe
 from distill.errors import CorpusError
@@ -73,9 +80,10 @@ def build(
     Raises
     ------
     CorpusError
-        Without apt, if no source can be had, or if a folder cannot be written.
+        Without apt for packages, if no source can be had, or if a folder cannot be written.
     """
-    need_apt()
+    if recipe.packages:
+        need_apt()
     # What cannot work should fail now, not after the downloads.
     tagger = None if teacher is None else (load_tagger(teacher), load_classes(teacher))
     corpora = shared_folders(shared)
@@ -109,23 +117,39 @@ def build(
     )
 
 
+def row(clip: Candidate, thin: frozenset[str], recipe: Recipe) -> dict[str, str]:
+    """Return the row of clips.csv for `clip`, but for its path."""
+    r, p = clip.recording, clip.piece
+    label = recipe.labels.get(r.label)
+    stroke = label is not None and label.series and p.duration_s <= STROKE_S
+    return {
+        "id": p.id,
+        "label": r.label,
+        "kind": recipe.kind_of(r.label),
+        "group": recipe.group_of(r.label),
+        "level": "label" if label is not None and r.label not in thin else "group",
+        "series": "yes" if stroke else "",
+        "duration_s": f"{p.duration_s:g}",
+        "source": r.source,
+        "version": r.version,
+        "source_path": r.source_path,
+        "excerpt_start_s": f"{clip.start_s:g}",
+        "licence": r.licence,
+        "split": r.split,
+    }
+
+
 def write_table(
     clips: Sequence[Candidate], thin: frozenset[str], recipe: Recipe, out: Path
 ) -> None:
-    """`clips.csv`, the index of the corpus; the old one stays until the new one is whole."""
+    """Write `clips.csv`, the index of the corpus; the old one stays until the new one is whole."""
     part = out / "clips.csv.part"
     with open(part, "w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(COLUMNS)
+        table = csv.DictWriter(file, COLUMNS)
+        table.writeheader()
         for clip in clips:
-            r, p = clip.recording, clip.piece
-            path = clip_path(out, p).relative_to(out).as_posix()
-            named = r.label in recipe.labels and r.label not in thin
-            table.writerow(
-                [p.id, path, r.label, recipe.kind_of(r.label), recipe.group_of(r.label),
-                 "label" if named else "group", "yes" if clip.stroke else "", p.duration_s,
-                 r.source, r.version, r.source_path, clip.start_s, r.licence, r.split]
-            )  # fmt: skip
+            path = clip_path(out, clip.piece).relative_to(out).as_posix()
+            table.writerow({"path": path, **row(clip, thin, recipe)})
     part.replace(out / "clips.csv")
 
 

@@ -32,7 +32,8 @@ def fingerprint(audio: Floats) -> Bits:
     """32 bits for each 16 ms of `audio` (mono, at `RATE`)."""
     audio = np.pad(audio, (WINDOW // 2, WINDOW // 2 + HOP))
     frames = np.lib.stride_tricks.sliding_window_view(audio, WINDOW)[::HOP]
-    power = np.abs(np.fft.rfft(frames * np.hanning(WINDOW).astype(np.float32), axis=1)) ** 2
+    # In double precision NumPy's FFT is twice as fast.
+    power = np.abs(np.fft.rfft(frames * np.hanning(WINDOW), axis=1)) ** 2
     edges = np.geomspace(200.0, 7000.0, BANDS + 1) * WINDOW / RATE
     energy = np.add.reduceat(power, edges.astype(int), axis=1)[:, :BANDS]
     log = np.log(energy + 1e-9)

@@ -6,9 +6,9 @@ import re
 
 # A licence text counts as free if it names one of these licences ...
 FREE = re.compile(
-    r"CC[ -]?0|CC Zero|public domain|CC[ -]BY|CC Attribution|OGA[ -]BY|Creative Commons|\b[AL]?GPL|Apache"
-    r"|\bMIT\b|\bBSD|\bExpat\b|\bMPL|\bODbL\b|\bWTFPL\b|\bArtistic|\bFree Art\b|\bwxWindows\b"
-    r"|\bzlib\b|\bISC\b|free licence",
+    r"CC[ -]?0|CC Zero|public domain|CC[ -]BY|CC Attribution|OGA[ -]BY|Creative Commons"
+    r"|\b[AL]?GPL|Apache|\bMIT\b|\bBSD|\bExpat\b|\bMPL|\bODbL\b|\bWTFPL\b"
+    r"|\bArtistic|\bFree Art\b|\bwxWindows\b|\bzlib\b|\bISC\b|free licence",
     re.IGNORECASE,
 )
 # ... and none of these conditions. They forbid commercial use or derived works.

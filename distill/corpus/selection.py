@@ -21,15 +21,7 @@ VAL_SHARE = 0.1  # Of the recordings that may be trained on.
 # A label is thin if both hold; it is then kept for the wording of its group alone.
 THIN_CLIPS, THIN_SOURCES = 12, 3
 AMBIENCE_S = 0.5  # A shorter sound alone is no ambience.
-# Labels whose sounds occur in series in life, and of which single strokes were recorded.
-SERIES = frozenset(
-    {
-        "Walk, footsteps", "Run", "Knock", "Tap", "Drip", "Chop", "Computer keyboard", "Typewriter",
-        "Hammer", "Chiselling", "Clip-clop", "Tick-tock", "Clicking", "Mouse click", "Sawing",
-        "Clapping", "Finger snapping", "Gunshot, gunfire", "Shoveling", "Bouncing", "Dribbling",
-    }
-)  # fmt: skip
-STROKE_S = 1.0  # A clip of such a label is a single stroke up to this length.
+STROKE_S = 1.0  # Up to this length a clip of a sound that comes in series is a single stroke.
 
 
 @dataclass(frozen=True)
@@ -43,11 +35,6 @@ class Candidate:
     def start_s(self) -> float:
         """Where the clip starts in the file of its source."""
         return round(self.recording.start_s + self.piece.start_s, 3)
-
-    @property
-    def stroke(self) -> bool:
-        """Whether the clip is one stroke of a sound that occurs in series."""
-        return self.recording.label in SERIES and self.piece.duration_s <= STROKE_S
 
 
 def split_of(recording: Recording) -> str:

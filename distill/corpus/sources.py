@@ -21,6 +21,7 @@ from distill.errors import CorpusError
 
 OWN = "aac-stream"  # The source of what the build makes itself.
 MOST_FILES = 300  # Of a label and source.
+MOST_CUT = 600  # Excerpts of a label, about; some of them are of no use.
 FETCHES = 4  # Sources that are fetched at the same time.
 WHOLE = {"dev", "test"}  # Splits of whole sources.
 
@@ -193,12 +194,16 @@ def _some(recordings: Sequence[Recording]) -> list[Recording]:
     groups: dict[tuple[str, str], list[Recording]] = defaultdict(list)
     for recording in recordings:
         groups[recording.label, recording.source].append(recording)
-    kept = []
-    for group in groups.values():
-        some = group[:: -(-len(group) // MOST_FILES)]
-        excerpts = min(MOST_EXCERPTS, -(-MOST_FILES // len(some)))
-        kept += [replace(recording, excerpts=excerpts) for recording in some]
-    return kept
+    some = {key: group[:: -(-len(group) // MOST_FILES)] for key, group in groups.items()}
+    files: Counter[tuple[str, str]] = Counter()
+    for group in some.values():
+        for recording in group:
+            files[recording.label, recording.split] += 1
+    return [
+        replace(r, excerpts=min(MOST_EXCERPTS, -(-MOST_CUT // files[r.label, r.split])))
+        for group in some.values()
+        for r in group
+    ]
 
 
 def _made(recipe: Recipe) -> Iterator[Recording]:

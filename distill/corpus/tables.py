@@ -115,7 +115,8 @@ class Recipe:
     @cached_property
     def sources(self) -> dict[str, Package | Repository]:
         """Return the source of each name; of a repository with several addresses the first."""
-        return {entry.source: entry for entry in [*self.repositories[::-1], *self.packages]}
+        entries: list[Package | Repository] = [*self.repositories[::-1], *self.packages]
+        return {entry.source: entry for entry in entries}
 
     def rule_of(self, package: str, path: str) -> Rule | None:
         """The first rule that matches the file at `path` in `package`."""
@@ -180,7 +181,8 @@ def load_recipe(folder: Path = HERE) -> Recipe:
 
 
 def _check_sources(recipe: Recipe) -> None:
-    for entry in [*recipe.packages, *recipe.repositories]:
+    entries: list[Package | Repository] = [*recipe.packages, *recipe.repositories]
+    for entry in entries:
         table = "packages.csv" if isinstance(entry, Package) else "repositories.csv"
         if entry.split not in SPLITS:
             raise CorpusError(f"{table}: {entry.source}: split {entry.split!r} is not known")
