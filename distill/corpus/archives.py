@@ -47,8 +47,6 @@ class SourceTree:
 
     def _extract(self, archive: Path, member: str) -> Path:
         target = self._extracted / archive.name / member
-        if ".." in target.parts:
-            raise ValueError(f"{archive}: {member} points out of the archive")
         if not target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             part = target.with_suffix(".part")
@@ -82,7 +80,8 @@ def _names(archive: Path) -> Iterator[str]:
             yield from (name for name, _ in rcc_files(archive.read_bytes(), names_only=True))
         else:
             with zipfile.ZipFile(archive) as file:
-                yield from file.namelist()
+                # A name with ".." would be written outside of the folder.
+                yield from (name for name in file.namelist() if ".." not in name.split("/"))
     except (OSError, ValueError, struct.error, zipfile.BadZipFile):
         return  # An archive of another kind holds nothing that we look for.
 

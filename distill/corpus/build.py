@@ -109,7 +109,7 @@ def build(
     if tagger is not None:
         with tqdm(total=len(clips), desc="tagging", unit="clip") as bar:
             heard = agreement(clips, tag(clips, out, *tagger, bar.update), recipe)
-    thin = thin_labels(clips)
+    thin = frozenset(label for label in thin_labels(clips) if recipe.group_of(label))
     write_table(clips, thin, recipe, out)
     over = len(single) - len(clips)
     return Built(
