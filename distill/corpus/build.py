@@ -105,12 +105,12 @@ def build(
               for p, c in zip(prints, candidates, strict=True)]  # fmt: skip
     single, duplicates = without_duplicates(candidates, near_duplicates(silent), recipe.alike)
     clips = capped(single)
+    thin = frozenset(label for label in thin_labels(clips) if recipe.group_of(label))
+    write_table(clips, thin, recipe, out)
     heard: dict[str, Agreement] = {}
     if tagger is not None:
         with tqdm(total=len(clips), desc="tagging", unit="clip") as bar:
             heard = agreement(clips, tag(clips, out, *tagger, bar.update), recipe)
-    thin = frozenset(label for label in thin_labels(clips) if recipe.group_of(label))
-    write_table(clips, thin, recipe, out)
     over = len(single) - len(clips)
     return Built(
         recipe, clips, gathered, faults, duplicates, dropped, relabelled, over, thin, heard
