@@ -44,6 +44,11 @@ class Wordings:
     alike: list[frozenset[str]]
     ontology: Ontology
 
+    @property
+    def names(self) -> set[str]:
+        """Return the names of all labels and groups."""
+        return {*self.labels, *self.groups}
+
     def of(self, name: str) -> list[Wording]:
         """Return the wordings of a label or a group, the preferred one first."""
         return self.labels[name] if name in self.labels else self.groups[name]
