@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,7 @@ from distill.captions.writer import (
     write,
 )
 from distill.corpus.tables import load_recipe
+from distill.evaluation.metrics import match_events
 from distill.scenes.annotations import Event, Truth
 from tests.helpers import ROOT
 
@@ -101,6 +103,8 @@ def faults(wording: Wording) -> list[str]:
                 marks.append(f"{word} twice")
         if not all(re.fullmatch(r"[a-z]+(-[a-z]+)?", word) for word in text):
             marks.append("odd letters")
+    if wording.rest.split()[:1] in (["or"], ["and"]):  # "is opening or close"
+        marks.append("a second verb")
     return marks
 
 
@@ -115,7 +119,15 @@ def test_every_label_in_every_form_is_english() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a owl / hoot", "dogs / bark", "a dogs* / bark", "an unicorn / sing", "a a dog / bark"]
+    "text",
+    [
+        "a owl / hoot",
+        "dogs / bark",
+        "a dogs* / bark",
+        "an unicorn / sing",
+        "a a dog / bark",
+        "a man / open / or close it",
+    ],
 )
 def test_the_checker_can_fail(text: str) -> None:
     assert faults(parse_wording(text))
@@ -193,28 +205,35 @@ def truth(rng: random.Random) -> Truth:
 
 
 def scenes(count: int, wordings: Wordings = WORDINGS) -> list[tuple[Truth, str]]:
-    rng, out, long = random.Random(0), [], 0
-    while len(out) < count:
-        scene = truth(rng)
-        try:
-            out.append((scene, write(scene, wordings, rng)))
-        except ValueError:  # at times four long ones over a long ambience do not fit
-            long += 1
-    assert long < 0.01 * count
-    return out
+    rng = random.Random(0)
+    drawn = [truth(rng) for _ in range(count)]
+    return [(scene, write(scene, wordings, rng)) for scene in drawn]
 
 
 def test_the_labels_of_5000_random_scenes_are_read_back() -> None:
+    left_out = 0
     for scene, caption in scenes(5000):
         said = READER.labels(caption)
         meant = [e.label for e in scene.events] + ([scene.ambience] if scene.ambience else [])
         assert len(caption.split()) <= MOST_WORDS
-        assert len(said) == len(meant), caption
-        left = list(said)
-        for label in meant:
-            match = next((labels for labels in left if label in labels), None)
-            assert match is not None, (caption, label)
-            left.remove(match)
+        assert match_events(meant, said).extras == 0, caption
+        if (missing := len(meant) - match_events(meant, said).hits) > 0:
+            assert len(said) == len(meant) - missing >= 3  # Too many words for all of them.
+            left_out += 1
+    assert left_out < 100
+
+
+def test_what_does_not_fit_is_left_out_the_background_first_and_then_the_faintest() -> None:
+    labels = ["Bark", "Meow", "Moo", "Owl", "Frog"]
+    long = {label: [parse_wording(f"a {label.lower()} / make / a long call")] for label in labels}
+    wordings = replace(WORDINGS, labels={**WORDINGS.labels, **long})
+    reader = Reader(wordings)
+    events = [event_at(label, 0.0, 5.0, -float(i)) for i, label in enumerate(labels)]
+    for count, said, rain in ((3, 3, True), (4, 3, False), (5, 3, False)):
+        scene = Truth(5.0, tuple(events[:count]), "Rain")
+        named = reader.labels(write(scene, wordings, random.Random(0)))
+        meant = [*labels[:said], *(["Rain"] if rain else [])]
+        assert (len(named), match_events(meant, named).hits) == (len(meant), len(meant))
 
 
 def test_order_overlap_counts_and_distance_are_said_only_when_they_are_true() -> None:

@@ -77,28 +77,34 @@ def write(
 ) -> str:
     """Return one caption of `truth`, of at most `MOST_WORDS` words.
 
+    Where not everything fits, the background is left out first, then the faintest events.
+
     Parameters
     ----------
     truth : Truth
         Events and ambience; their labels may be names of groups.
     general : collection of str
         Labels that are said with the wording of their group only.
-
-    Raises
-    ------
-    ValueError
-        If no caption that names everything is so short.
     """
     truth = generalised(truth, wordings.ontology, general)
     if not truth.events and not truth.ambience:
         return rng.choice(wordings.quiet)
-    for attempt in range(TRIES):
-        # A caption that is too long is tried in other words, then without details, then short.
-        plain, brief = attempt >= TRIES // 3, attempt >= 2 * TRIES // 3
-        caption = _Writer(truth, wordings, rng, plain, brief).caption()
-        if len(caption.split()) <= MOST_WORDS:
-            return caption
-    raise ValueError(f"{len(truth.events)} events do not fit into {MOST_WORDS} words")
+    while True:
+        for attempt in range(TRIES):
+            # A caption that is too long is tried in other words, then without details, then short.
+            plain, brief = attempt >= TRIES // 3, attempt >= 2 * TRIES // 3
+            caption = _Writer(truth, wordings, rng, plain, brief).caption()
+            if len(caption.split()) <= MOST_WORDS:
+                return caption
+        truth = _shortened(truth)
+
+
+def _shortened(truth: Truth) -> Truth:
+    """Return `truth` without its background, or else without its faintest event."""
+    if truth.ambience:
+        return replace(truth, ambience="")
+    faintest = min(truth.events, key=lambda event: event.level_db)
+    return replace(truth, events=tuple(event for event in truth.events if event is not faintest))
 
 
 def generalised(truth: Truth, ontology: Ontology, general: Collection[str]) -> Truth:
