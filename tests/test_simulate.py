@@ -16,7 +16,7 @@ from distill.captions.writer import load_wordings
 from distill.cli import main
 from distill.corpus.dataset import Clip
 from distill.scenes.annotations import Event, Truth, activity
-from distill.scenes.audibility import audible_times, band_power, level_db
+from distill.scenes.audibility import a_weights, audible_times, band_power, level_db
 from distill.scenes.codec_augment import CODECS, Codec, coded
 from distill.scenes.mic_augment import DeviceSpec, draw_device, through_device
 from distill.scenes.noise import RATE, microphone_wind
@@ -122,6 +122,27 @@ def test_only_sounds_that_a_listener_would_count_are_counted() -> None:
     assert counted(short) == short
     assert counted(((0.0, 0.3), (1.0, 2.2))) == ((0.0, 2.2),)  # three barks, perhaps, and one
     assert counted(((0.0, 2.0), (3.0, 5.0))) == ((0.0, 5.0),)
+
+
+def test_rumble_under_a_sound_does_not_make_it_longer() -> None:
+    """A recording of a step holds the rumble of its room, which is louder than the room's tone."""
+    t = np.arange(RATE) / RATE
+    step = np.exp(-30.0 * t) * np.sin(2 * np.pi * 1000.0 * t) + 0.02 * np.sin(2 * np.pi * 90.0 * t)
+    clip = (9000.0 * step).astype(np.int16)
+    spec = replace(PLAIN, quiet_share=0.0, noise_share=0.0, clean_share=1.0, again=(1.0, 0, 0, 0))
+    scenes = Simulator([clip_of("Cough")], [clip], spec, 0)
+    lasts = [
+        end - start
+        for number in range(20)
+        for event in scenes.scene(number, 4.0).truth.events
+        for start, end in event.active_s
+    ]
+    assert max(lasts) < 0.35
+
+
+def test_a_weighting_is_that_of_the_standard() -> None:
+    freqs = np.array([100.0, 1000.0, 10_000.0])
+    np.testing.assert_allclose(10 * np.log10(a_weights(freqs)), [-19.1, 0.0, -2.5], atol=0.1)
 
 
 def test_distance_takes_the_highs_and_rings_on() -> None:
@@ -321,6 +342,18 @@ def test_an_ambience_begins_and_ends_within_the_scene_with_fades() -> None:
         assert np.abs(first).max() < 0.5 * np.abs(later).max()
     whole = maker("ambience", begin_share=0.0, end_share=0.0, seconds=1.0)
     assert bursts(whole.event(np.random.default_rng(0), "Cough", 4 * RATE)) == [(0.0, 4.0)]
+
+
+def test_a_cut_of_a_clip_holds_its_loud_part() -> None:
+    """Else the silence around a slam would be turned up and called a slam."""
+    clip = clip_of("Cough")
+    audio = np.zeros(10 * RATE, np.int16)
+    audio[:] = np.random.default_rng(0).normal(0.0, 20.0, len(audio))
+    audio[7 * RATE : 7 * RATE + RATE // 5] += tone("Cough", 0.2)
+    stems = StemMaker([clip], [audio], replace(PLAIN, again=(1.0, 0.0, 0.0, 0.0)))
+    for seed in range(40):
+        for size in (RATE, 4 * RATE, 12 * RATE):
+            assert np.abs(stems.event(np.random.default_rng(seed), "Cough", size)).max() > 0.2
 
 
 def test_a_looped_clip_has_no_click_at_its_seam() -> None:

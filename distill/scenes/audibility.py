@@ -80,6 +80,14 @@ def band_centres(rate: int) -> Floats:
     return np.asarray(0.5 * (edges[:-1] + edges[1:]), np.float32)
 
 
+def a_weights(freqs: Floats) -> Floats:
+    """Return the A-weighting (IEC 61672) of power at `freqs` in Hz: ears hear rumble least."""
+    f2 = np.asarray(freqs, np.float64) ** 2
+    low = (f2 + 107.7**2) * (f2 + 737.9**2)
+    amplitude = 1.2589 * 12194.0**2 * f2**2 / ((f2 + 20.6**2) * np.sqrt(low) * (f2 + 12194.0**2))
+    return np.asarray(amplitude**2, np.float32)
+
+
 def _edges(rate: int) -> np.ndarray:
     """Return the first bin of each band, and the end of the last."""
     size = int(BLOCK_S * rate)

@@ -44,7 +44,7 @@ class SceneSpec:
 
     # Series of strokes: steps, keys, knocks, drips
     series: dict[str, tuple[float, float]] = field(default_factory=load_series)  # Interval in s.
-    stroke_s: float = 1.0  # A longer clip of such a label is taken for a series as it is.
+    stroke_s: float = 1.2  # A longer clip of such a label is taken for a series as it is.
     strokes: tuple[int, int] = (3, 12)
     stroke_jitter: float = 0.15  # Of the interval.
     stroke_db: tuple[float, float] = (-4.0, 0.0)  # Level of a stroke.

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from distill.corpus.dataset import Clip
 from distill.scenes.annotations import Event, Spans, Truth
-from distill.scenes.audibility import audible_times, band_centres, band_power, level_db, passes
+from distill.scenes.audibility import (
+    a_weights,
+    audible_times,
+    band_centres,
+    band_power,
+    level_db,
+    passes,
+)
 from distill.scenes.mic_augment import Device, draw_device, through_device
 from distill.scenes.noise import NOISES, RATE, microphone_wind, shaped_noise, trim
 from distill.scenes.room_augment import Room, draw_room, placed_in_room
@@ -73,6 +80,7 @@ class Simulator:
             microphone_wind(np.random.default_rng([seed, LOOPS + n]), size) for n in range(LOOPS)
         ]
         self._centres = band_centres(RATE)
+        self._weights = a_weights(self._centres)
 
     def scene(self, number: int, seconds: float) -> Scene:
         """Return scene `number`, `seconds` long (rounded to 0.1 s: other FFTs are slow)."""
@@ -157,16 +165,18 @@ class Simulator:
         power = band_power(rest, RATE)
         powers = [band_power(stem.audio, RATE) for stem in stems]
         passed = [passes(own, gains) for own in powers]
-        total = (band_power(floor, RATE) + power + sum(powers)) * gains
+        # Rumble in a recording does not make it longer than it is to the ear.
+        heard = gains * self._weights
+        total = (band_power(floor, RATE) + power + sum(powers)) * heard
         background: Spans = ()
         if ambience:
-            own = power * gains
+            own = power * heard
             background = audible_times(own, total - own) if passes(power, gains) else ()
         if ambience and not background:
-            mixture, total, ambience = mixture - rest, total - power * gains, ""
+            mixture, total, ambience = mixture - rest, total - power * heard, ""
         kept: list[tuple[_Stem, Spans]] = []
         for stem, own, through in zip(stems, powers, passed, strict=True):
-            own = own * gains
+            own = own * heard
             times = audible_times(own, total - own) if through else ()
             if times:
                 kept.append((stem, times))

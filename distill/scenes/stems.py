@@ -15,6 +15,9 @@ from edge.features import Floats
 SEAM = RATE // 20  # Samples of the crossfade where a clip is looped: 50 ms.
 EDGE = RATE // 100  # Samples of the fade where a stem is cut off within a scene: 10 ms.
 SAME_SHARE = 0.7  # Of repetitions with the same clip.
+BLOCK = RATE // 50  # Samples of the blocks that tell where a clip is loud: 20 ms.
+LOUD_SHARE = 0.25  # Of the power of its loudest block that a cut of a clip must keep: -6 dB.
+CUTS = 10  # Random cuts to try before the one around the loudest block.
 
 
 class StemMaker:
@@ -51,6 +54,8 @@ class StemMaker:
         audio, cut = self._clip(rng, index, size), self._spec.cut_share
         low, high = -int(cut * len(audio)), size - int((1.0 - 2.0 * cut) * len(audio))
         at = int(rng.integers(low, max(low + 1, high)))
+        if not _holds_loud(_powers(audio), max(0, -at), min(len(audio), size - at)):
+            at = min(max(at, 0), max(0, size - len(audio)))  # Not cut after all.
         for _ in range(1 + int(rng.choice(4, p=self._spec.again))):
             if at >= size:
                 break
@@ -113,10 +118,37 @@ class StemMaker:
         speed = rng.uniform(*spec.speed) if rng.random() < spec.speed_share else 1.0
         needed = int(np.ceil(size * speed)) + 1
         if len(audio) > needed:
-            start = int(rng.integers(len(audio) - needed + 1))
+            start = _loud_start(rng, audio, needed)
             audio = audio[start : start + needed]
         samples = audio.astype(np.float32) / np.float32(32768.0)
         return (samples if speed == 1.0 else _played_at(samples, speed))[:size]
+
+
+def _powers(audio: NDArray[np.int16] | Floats) -> Floats:
+    """Return the power of each block of `audio`."""
+    blocks = audio[: max(1, len(audio) // BLOCK) * BLOCK].astype(np.float32)
+    blocks = np.pad(blocks, (0, -len(blocks) % BLOCK)).reshape(-1, BLOCK)
+    return np.asarray((blocks**2).mean(axis=1), np.float32)
+
+
+def _holds_loud(powers: Floats, start: int, end: int) -> bool:
+    """Return True if samples `start` to `end` hold a loud part of the clip.
+
+    A cut without one would be the silence or the rumble of a recording under the name of a sound.
+    """
+    inside = powers[-(-start // BLOCK) : end // BLOCK]
+    return bool(inside.max(initial=0.0) >= LOUD_SHARE * powers.max())
+
+
+def _loud_start(rng: np.random.Generator, audio: NDArray[np.int16], length: int) -> int:
+    """Return a random start of a cut of `length` samples that holds a loud part of `audio`."""
+    powers = _powers(audio)
+    for _ in range(CUTS):
+        start = int(rng.integers(len(audio) - length + 1))
+        if _holds_loud(powers, start, start + length):
+            return start
+    centre = int(powers.argmax()) * BLOCK + BLOCK // 2
+    return int(np.clip(centre - length // 2, 0, len(audio) - length))
 
 
 def cut_off(stem: Floats, start: int, end: int) -> None:
