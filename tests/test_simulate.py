@@ -127,7 +127,7 @@ def test_only_sounds_that_a_listener_would_count_are_counted() -> None:
 def test_rumble_under_a_sound_does_not_make_it_longer() -> None:
     """A recording of a step holds the rumble of its room, which is louder than the room's tone."""
     t = np.arange(RATE) / RATE
-    step = np.exp(-30.0 * t) * np.sin(2 * np.pi * 1000.0 * t) + 0.02 * np.sin(2 * np.pi * 90.0 * t)
+    step = np.exp(-30.0 * t) * np.sin(2 * np.pi * 1000.0 * t) + 0.008 * np.sin(2 * np.pi * 90.0 * t)
     clip = (9000.0 * step).astype(np.int16)
     spec = replace(PLAIN, quiet_share=0.0, noise_share=0.0, clean_share=1.0, again=(1.0, 0, 0, 0))
     scenes = Simulator([clip_of("Cough")], [clip], spec, 0)
