@@ -30,7 +30,7 @@ from distill.corpus.licences import is_free
 from distill.corpus.repositories import checkout
 from distill.corpus.selection import Candidate, thin_labels, too_short
 from distill.corpus.sources import Recording, gather, shared_folders
-from distill.corpus.tables import Recipe, Repository, load_recipe
+from distill.corpus.tables import Package, Recipe, Repository, load_recipe
 from distill.errors import CorpusError
 
 HEADER = "id,path,label,duration_s,source,source_path,excerpt_start_s,licence,split\n"
@@ -349,7 +349,8 @@ def candidate(label: str, source: str, number: int, split: str = "train") -> Can
 def test_no_source_of_the_tables_is_in_two_splits() -> None:
     recipe = load_recipe()
     splits: dict[str, set[str]] = {}
-    for entry in [*recipe.packages, *recipe.repositories]:
+    entries: list[Package | Repository] = [*recipe.packages, *recipe.repositories]
+    for entry in entries:
         splits.setdefault(entry.source, set()).add(entry.split)
     assert {source for source, found in splits.items() if len(found) > 1} == set()
     # Snap carries sounds of Scratch; both are held back for the same purpose.

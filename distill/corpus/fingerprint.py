@@ -21,10 +21,11 @@ WINDOW = 4096  # 128 ms
 HOP = 512  # 16 ms
 SAME_BITS = 0.20  # two clips whose bits differ in a smaller share hold the same recording
 COMMON = 40  # frames that occur more often than this (steady tones) propose nothing
-VOTES = 2  # Equal frames at one shift that make an alignment of two clips worth a look.
-SHORT = 60  # Frames; between shorter clips one equal frame will do.
+MASKS = tuple(np.uint32(0xFFFFFFFF ^ (0xFF << shift)) for shift in (0, 8, 16, 24))
+VOTES = 2  # A frame that is equal under one mask is chance; two, or one under all, are not.
 LONGEST = 1 << 12  # Frames; longer than any clip.
-OVERLAP = 0.7  # of the shorter clip's frames that must lie within the longer one
+OVERLAP = 0.7  # Share of the shorter clip's frames that must lie within the longer one, or ...
+ENOUGH = 188  # ... frames (3 s): long recordings may be cut at other places.
 Bits = NDArray[np.uint32]
 
 
@@ -65,38 +66,53 @@ def near_duplicates(prints: Sequence[Bits]) -> list[tuple[int, int]]:
 
 
 def _alignments(prints: Sequence[Bits]) -> dict[tuple[int, int], list[int]]:
-    """Return the shifts at which frames of two clips are equal, by pair of clips."""
+    """Return the shifts at which frames of two clips are alike, by pair of clips.
+
+    Frames are compared under each of `MASKS`: lossy encodings change some bits of most frames, so
+    that equal ones are rare.
+    """
     values = np.concatenate([np.zeros(0, np.uint32), *prints])
     clips = np.repeat(np.arange(len(prints)), [len(p) for p in prints])
     frames = np.concatenate([np.zeros(0, int), *(np.arange(len(p)) for p in prints)])
-    order = np.argsort(values, kind="stable")  # Within equal values the clips ascend.
-    values, clips, frames = values[order], clips[order], frames[order]
-    bounds = np.flatnonzero(np.diff(values, prepend=values[:1] + 1, append=values[-1:] + 1))
-    sizes = np.repeat(np.diff(bounds), np.diff(bounds))
-    usable = np.flatnonzero((sizes > 1) & (sizes <= COMMON))
+    keys = [np.zeros(0, int)]
+    for mask in MASKS:
+        masked = values & mask
+        order = np.argsort(masked, kind="stable")  # Within equal values the clips ascend.
+        keys += _equal(masked[order], clips[order], frames[order], len(prints))
+    votes, counts = np.unique(np.concatenate(keys), return_counts=True)
+    likely = votes[counts >= VOTES]
+    pairs, shifts = likely // (2 * LONGEST), likely % (2 * LONGEST) - LONGEST
+    found: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for pair, shift in zip(pairs.tolist(), shifts.tolist(), strict=True):
+        found[divmod(pair, len(prints))].append(shift)
+    return found
+
+
+def _equal(
+    values: Bits, clips: NDArray[np.int64], frames: NDArray[np.int64], count: int
+) -> list[NDArray[np.int64]]:
+    """Return a key (clip, other clip, shift) for each two equal frames of different clips.
+
+    `values` are sorted; `count` is the number of clips.
+    """
+    bounds = np.flatnonzero(np.diff(values)) + 1
+    sizes = np.diff(np.concatenate([[0], bounds, [len(values)]]))
+    in_group = np.repeat(sizes, sizes)
+    usable = np.flatnonzero((in_group > 1) & (in_group <= COMMON))
     values, clips, frames = values[usable], clips[usable], frames[usable]
     keys = []
     for step in range(1, COMMON):  # Each frame with the one `step` places further in its group.
         same = (values[:-step] == values[step:]) & (clips[:-step] != clips[step:])
         one = np.flatnonzero(same)
         shift = frames[one] - frames[one + step] + LONGEST
-        keys.append((clips[one] * len(prints) + clips[one + step]) * (2 * LONGEST) + shift)
-    votes, counts = np.unique(np.concatenate([np.zeros(0, int), *keys]), return_counts=True)
-    pairs, shifts = votes // (2 * LONGEST), votes % (2 * LONGEST) - LONGEST
-    # One equal frame is chance between long clips, and enough between short ones.
-    lengths = np.array([len(p) for p in prints] or [0])
-    shorter = np.minimum(lengths[pairs // len(prints)], lengths[pairs % len(prints)])
-    likely = (counts >= VOTES) | (shorter < SHORT)
-    found: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for pair, shift in zip(pairs[likely].tolist(), shifts[likely].tolist(), strict=True):
-        found[divmod(pair, len(prints))].append(shift)
-    return found
+        keys.append((clips[one] * count + clips[one + step]) * (2 * LONGEST) + shift)
+    return keys
 
 
 def _differing(one: Bits, two: Bits, shift: int) -> float:
     """Share of differing bits where `two`, moved by `shift`, is over `one`; 1 if it barely is."""
     start, end = max(0, shift), min(len(one), len(two) + shift)
-    if end - start < OVERLAP * min(len(one), len(two)):
+    if end - start < min(OVERLAP * min(len(one), len(two)), ENOUGH):
         return 1.0
     differ = one[start:end] ^ two[start - shift : end - shift]
     return float(np.unpackbits(differ.view(np.uint8)).mean())

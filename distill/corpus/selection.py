@@ -11,7 +11,7 @@ from distill.corpus.clip_files import Piece
 from distill.corpus.sources import WHOLE, Recording
 from distill.corpus.tables import BANK
 
-MOST = 250  # Clips of a label to train on and validate with.
+MOST = 500  # Clips of a label to train on and validate with.
 HELD_BACK_MOST = 50  # Clips of a label in dev, and in test.
 # A source that stands almost alone keeps this many clips, even if the others have few: without
 # them the label would be thin.

@@ -21,7 +21,7 @@ from distill.errors import CorpusError
 
 OWN = "aac-stream"  # The source of what the build makes itself.
 MOST_FILES = 300  # Of a label and source.
-MOST_CUT = 600  # Excerpts of a label, about; some of them are of no use.
+MOST_CUT = 900  # Excerpts of a label, about; some of them are of no use.
 FETCHES = 4  # Sources that are fetched at the same time.
 WHOLE = {"dev", "test"}  # Splits of whole sources.
 
