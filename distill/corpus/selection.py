@@ -11,13 +11,13 @@ from distill.corpus.clip_files import Piece
 from distill.corpus.sources import WHOLE, Recording
 from distill.corpus.tables import BANK
 
-MOST = 500  # Clips of a label to train on and validate with.
+MOST = 600  # Clips of a label to train on and validate with.
 HELD_BACK_MOST = 50  # Clips of a label in dev, and in test.
 # A source that stands almost alone keeps this many clips, even if the others have few: without
 # them the label would be thin.
 LEAST = 60
 BANK_MOST = 40  # Clips of a label from the bank of instruments, whose notes are all alike.
-VAL_SHARE = 0.1  # Of the recordings that may be trained on.
+VAL_SHARE = 0.07  # Of the recordings that may be trained on.
 # A label is thin if both hold; it is then kept for the wording of its group alone.
 THIN_CLIPS, THIN_SOURCES = 12, 3
 AMBIENCE_S = 0.5  # A shorter sound alone is no ambience.
