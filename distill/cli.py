@@ -15,9 +15,8 @@ def parser() -> argparse.ArgumentParser:
     p = Parser(prog="aac-distill", description="Trains and evaluates students.")
     commands = p.add_subparsers(dest="command", required=True)
     c = commands.add_parser("corpus", help="the open corpus")
-    b = c.add_subparsers(dest="action", required=True).add_parser(
-        "build", help="build it from Debian packages; goes on where an earlier build ended"
-    )
+    actions = c.add_subparsers(dest="action", required=True)
+    b = actions.add_parser("build", help="build it; goes on where an earlier build ended")
     b.add_argument("folder", type=Path, help="where the clips go")
     b.add_argument(
         "--cache",
@@ -25,8 +24,17 @@ def parser() -> argparse.ArgumentParser:
         default=Path("~/.cache/aac-stream/packages"),
         help="where packages are kept (~/.cache/aac-stream/packages)",
     )
-    b.add_argument("--shared", type=Path, help="folder with the shared corpus, to take that too")
+    b.add_argument(
+        "--shared",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a labelled corpus on disk (clips.csv), or a folder that holds some; may be repeated",
+    )
     b.add_argument("--teacher", type=Path, help="folder with the AudioSet tagger, to check labels")
+    o = actions.add_parser("credits", help="print the sources that a model owes its training")
+    o.add_argument("folder", type=Path, help="a corpus that was built")
     s = commands.add_parser("scenes", help="write simulated scenes with captions and times")
     s.add_argument("folder", type=Path, help="where the WAV files and scenes.jsonl go")
     _corpus_option(s)
@@ -83,6 +91,10 @@ def _corpus_option(command: argparse.ArgumentParser) -> None:
 
 
 def _corpus(args: argparse.Namespace) -> None:
+    {"build": _build, "credits": _credits}[args.action](args)
+
+
+def _build(args: argparse.Namespace) -> None:
     from distill.corpus.build import build
     from distill.corpus.card import card
     from distill.corpus.plots import plot
@@ -91,12 +103,20 @@ def _corpus(args: argparse.Namespace) -> None:
     cache = args.cache.expanduser()
     built = build(load_recipe(), args.folder, cache, args.shared, args.teacher, print)
     for rule in built.recipe.rules:
-        count = built.caught[rule.package, rule.pattern]
+        count = built.gathered.caught[rule.package, rule.pattern]
         print(f"{count:5d}  {rule.package}: {rule.pattern} -> {rule.label}")
     (args.folder / "card.md").write_text(card(built), encoding="utf-8")
     plot(built, args.folder / "plots.png")
     labels = len({clip.recording.label for clip in built.clips})
     print(f"wrote {len(built.clips)} clips of {labels} labels, card.md and plots.png")
+
+
+def _credits(args: argparse.Namespace) -> None:
+    from distill.corpus.credits import credits, read_rows, table
+    from distill.corpus.tables import load_recipe
+
+    found = credits(read_rows(args.folder), ["train"])
+    print("\n".join(table(found, load_recipe())))
 
 
 def _scenes(args: argparse.Namespace) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -18,11 +20,13 @@ from distill.captions.writer import (
     MOST_WORDS,
     Wordings,
     follows,
+    generalised,
     load_wordings,
     together,
     write,
 )
 from distill.corpus.tables import load_recipe
+from distill.evaluation.metrics import match_events
 from distill.scenes.annotations import Event, Truth
 from tests.helpers import ROOT
 
@@ -63,7 +67,7 @@ def test_verbs_are_inflected_as_english_does(verb: str, third: str, ing: str) ->
 
 
 IRREGULAR_PLURALS = {"people", "children", "geese", "wolves", "hooves", "cattle", "timpani"}
-SINGULAR_IN_S = {"glass"}
+SINGULAR_IN_S = {"glass", "bus"}
 SILENT_H = {"hour", "honest"}
 
 
@@ -90,20 +94,24 @@ def faults(wording: Wording) -> list[str]:
         marks.append("no participle")
     for text in (simple, continuous, wording.gerund().split()):
         for word, following in itertools.pairwise(text):
-            vowel = following[0] in "aeiou" and not following.startswith(("uni", "use", "eu"))
+            vowel = following[0] in "aeiou" and not following.startswith(
+                ("uni", "use", "uku", "eu")
+            )
             if word in ("a", "an") and (word == "an") != (vowel or following in SILENT_H):
                 marks.append(f"{word} {following}")
             if word == following:
                 marks.append(f"{word} twice")
         if not all(re.fullmatch(r"[a-z]+(-[a-z]+)?", word) for word in text):
             marks.append("odd letters")
+    if wording.rest.split()[:1] in (["or"], ["and"]):  # "is opening or close"
+        marks.append("a second verb")
     return marks
 
 
 def test_every_label_in_every_form_is_english() -> None:
     marked = {
         entry.simple(): faults(entry)
-        for entries in WORDINGS.labels.values()
+        for entries in (*WORDINGS.labels.values(), *WORDINGS.groups.values())
         for entry in entries
         if faults(entry)
     }
@@ -111,7 +119,15 @@ def test_every_label_in_every_form_is_english() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a owl / hoot", "dogs / bark", "a dogs* / bark", "an unicorn / sing", "a a dog / bark"]
+    "text",
+    [
+        "a owl / hoot",
+        "dogs / bark",
+        "a dogs* / bark",
+        "an unicorn / sing",
+        "a a dog / bark",
+        "a man / open / or close it",
+    ],
 )
 def test_the_checker_can_fail(text: str) -> None:
     assert faults(parse_wording(text))
@@ -120,19 +136,49 @@ def test_the_checker_can_fail(text: str) -> None:
 # --- the table
 
 
-def test_every_label_has_its_words_and_shares_none() -> None:
+def forms(wording: Wording) -> tuple[str, str, str]:
+    return wording.simple(), wording.continuous(), wording.gerund()
+
+
+def test_every_label_and_group_has_its_words_and_shares_none() -> None:
     recipe = load_recipe()
     assert set(WORDINGS.labels) == set(recipe.labels)
+    assert set(WORDINGS.groups) == set(WORDINGS.ontology.groups)
     assert WORDINGS.countable <= set(WORDINGS.labels)
-    for label, entries in WORDINGS.labels.items():
-        assert len(entries) >= 2, label
+    assert all(len(entries) >= 2 for entries in WORDINGS.labels.values())
+    assert all(1 <= len(entries) <= 3 for entries in WORDINGS.groups.values())
+    owner: dict[str, str] = {}
+    for name, entries in (*WORDINGS.labels.items(), *WORDINGS.groups.items()):
+        assert len({entry.simple() for entry in entries}) == len(entries), name
+        for form in itertools.chain.from_iterable(map(forms, entries)):
+            (named,) = READER.labels(form)
+            assert name in named
+            other = owner.setdefault(form, name)
+            assert other == name or {other, name} <= frozenset().union(*WORDINGS.alike), form
+
+
+def test_wordings_of_earlier_models_are_read_back_but_not_written() -> None:
+    """The model that ships was trained on them."""
+    assert set(WORDINGS.former) <= set(WORDINGS.labels)
+    written = {form for entries in WORDINGS.labels.values() for e in entries for form in forms(e)}
+    for label, entries in WORDINGS.former.items():
         for entry in entries:
-            for form in (entry.simple(), entry.continuous(), entry.gerund()):
-                named = READER.labels(form)
-                assert len(named) == 1, form
-                assert label in named[0]
-                alike = any(named[0] <= group for group in WORDINGS.alike)
-                assert len(named[0]) == 1 or alike, (form, named)
+            assert entry not in WORDINGS.labels[label]
+            for form in forms(entry):
+                (named,) = READER.labels(form)
+                assert label in named
+                assert len(named) == 1 or form in written or named <= set(WORDINGS.former), form
+    assert READER.labels("wolves howl while dogs are barking") == [{"Howl"}, {"Bark"}]
+
+
+def test_every_word_of_the_model_that_ships_is_still_read() -> None:
+    bundle = json.loads((ROOT / "edge" / "model" / "manifest.json").read_text(encoding="utf-8"))
+    known = set(vocabulary(WORDINGS))
+    for entries in WORDINGS.former.values():
+        for form in itertools.chain.from_iterable(map(forms, entries)):
+            known.update(form.split())
+    words = {word for word in bundle["vocabulary"] if not word.startswith("<")}
+    assert words - known == set()
 
 
 def test_the_vocabulary_is_of_the_size_that_a_small_decoder_wants() -> None:
@@ -159,28 +205,35 @@ def truth(rng: random.Random) -> Truth:
 
 
 def scenes(count: int, wordings: Wordings = WORDINGS) -> list[tuple[Truth, str]]:
-    rng, out, long = random.Random(0), [], 0
-    while len(out) < count:
-        scene = truth(rng)
-        try:
-            out.append((scene, write(scene, wordings, rng)))
-        except ValueError:  # at times four long ones over a long ambience do not fit
-            long += 1
-    assert long < 0.01 * count
-    return out
+    rng = random.Random(0)
+    drawn = [truth(rng) for _ in range(count)]
+    return [(scene, write(scene, wordings, rng)) for scene in drawn]
 
 
 def test_the_labels_of_5000_random_scenes_are_read_back() -> None:
+    left_out = 0
     for scene, caption in scenes(5000):
         said = READER.labels(caption)
         meant = [e.label for e in scene.events] + ([scene.ambience] if scene.ambience else [])
         assert len(caption.split()) <= MOST_WORDS
-        assert len(said) == len(meant), caption
-        left = list(said)
-        for label in meant:
-            match = next((labels for labels in left if label in labels), None)
-            assert match is not None, (caption, label)
-            left.remove(match)
+        assert match_events(meant, said).extras == 0, caption
+        if (missing := len(meant) - match_events(meant, said).hits) > 0:
+            assert len(said) == len(meant) - missing >= 3  # Too many words for all of them.
+            left_out += 1
+    assert left_out < 100
+
+
+def test_what_does_not_fit_is_left_out_the_background_first_and_then_the_faintest() -> None:
+    labels = ["Bark", "Meow", "Moo", "Owl", "Frog"]
+    long = {label: [parse_wording(f"a {label.lower()} / make / a long call")] for label in labels}
+    wordings = replace(WORDINGS, labels={**WORDINGS.labels, **long})
+    reader = Reader(wordings)
+    events = [event_at(label, 0.0, 5.0, -float(i)) for i, label in enumerate(labels)]
+    for count, said, rain in ((3, 3, True), (4, 3, False), (5, 3, False)):
+        scene = Truth(5.0, tuple(events[:count]), "Rain")
+        named = reader.labels(write(scene, wordings, random.Random(0)))
+        meant = [*labels[:said], *(["Rain"] if rain else [])]
+        assert (len(named), match_events(meant, named).hits) == (len(meant), len(meant))
 
 
 def test_order_overlap_counts_and_distance_are_said_only_when_they_are_true() -> None:
@@ -189,9 +242,13 @@ def test_order_overlap_counts_and_distance_are_said_only_when_they_are_true() ->
         clauses = READER.read(caption)
         events = {e.label: e for e in scene.events}
 
-        def event(clause: Named, events: dict[str, Event] = events) -> Event | None:
+        def event(
+            clause: Named, events: dict[str, Event] = events, scene: Truth = scene
+        ) -> Event | None:
             found = [events[label] for label in clause.labels if label in events]
-            return found[0] if len(found) == 1 else None  # two that sound alike: not known which
+            if scene.ambience in clause.labels or len(found) != 1:
+                return None  # two that sound alike: not known which
+            return found[0]
 
         for before, after in itertools.pairwise(clauses):
             one, two = event(before), event(after)
@@ -231,6 +288,34 @@ def test_words_of_no_wording_name_nothing() -> None:
     assert [sorted(labels) for labels in read] == [["Bark"], [], ["Rain", "Rain on surface"]]
     assert READER.labels("a dog barks at night") == [frozenset()]
     assert READER.labels("a dog") == [frozenset()]
+
+
+def event_at(label: str, start: float, end: float, level: float = 0.0) -> Event:
+    return Event(label, ((start, end),), level)
+
+
+def test_labels_that_are_not_known_well_are_said_by_their_group() -> None:
+    scene = Truth(5.0, (event_at("Bark", 0.0, 1.0), event_at("Slam", 2.0, 3.0)), "Rain")
+    rng = random.Random(0)
+    for _ in range(50):
+        said = READER.labels(write(scene, WORDINGS, rng, general={"Bark", "Rain"}))
+        assert sorted(map(sorted, said)) == [["Slam"], ["dog"], ["weather"]]
+
+
+def test_a_group_may_be_the_label_of_an_event() -> None:
+    said = READER.read(write(Truth(5.0, (event_at("door", 0.0, 1.0),)), WORDINGS, random.Random(0)))
+    assert [(c.labels, c.groups) for c in said] == [({"door"}, frozenset())]
+
+
+def test_two_sounds_that_are_said_in_the_same_words_are_said_once() -> None:
+    first, second = event_at("Bark", 0.0, 1.0, -9.0), event_at("Whimper (dog)", 2.0, 3.0, -3.0)
+    scene = Truth(5.0, (first, second, event_at("Bear", 4.0, 5.0)), "Growling")
+    merged = generalised(scene, WORDINGS.ontology, {"Bark", "Whimper (dog)", "Bear", "Growling"})
+    # The bear is one of the animals that growl all along.
+    assert merged == Truth(
+        5.0, (Event("dog", ((0.0, 1.0), (2.0, 3.0)), -3.0),), "wild animal"
+    )  # fmt: skip
+    assert generalised(scene, WORDINGS.ontology, set()) == scene
 
 
 def test_a_caption_is_the_same_for_the_same_seed() -> None:

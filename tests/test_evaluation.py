@@ -54,6 +54,18 @@ def test_to_name_the_kind_is_to_name_the_sound(
     assert not not_named & found
 
 
+def test_a_clip_labelled_with_a_group_is_named_by_each_label_of_it() -> None:
+    said = answer("clip", "dog", BARK)
+    assert said.meant == [{"Bark"}]
+    assert said.covered == [{"Bark", "dog", "animal"}]
+    assert figures([said])["single clips, all labels"].value == 1.0
+    assert figures([answer("clip", "dog", "a cat meows")])["single clips, all labels"].value == 0.0
+    # A general wording names no label.
+    assert figures([answer("clip", "Bark", "an animal makes a sound")])[
+        "single clips, all labels"
+    ].value == 0.0  # fmt: skip
+
+
 def test_kinds_are_labels_of_the_table() -> None:
     known = set(WORDINGS.labels)
     assert set(KINDS) <= known

@@ -13,7 +13,7 @@ from distill.captions.caption_parser import Reader, read
 from distill.corpus.dataset import Clip
 from distill.scenes.audibility import level_db as loud_parts_db
 from distill.scenes.noise import RATE
-from distill.scenes.room_augment import RoomSpec, placed_in_room
+from distill.scenes.room_augment import RoomSpec, draw_room, placed_in_room
 from edge.captioner import Captioner
 from edge.config import StreamConfig
 from edge.features import Floats, LogMel, level_db
@@ -73,7 +73,8 @@ def chance(
     """What is heard of `clip`, whose audio at `RATE` is `audio`, somewhere in `ground`."""
     longest = round(LONGEST_S * RATE)
     start = int(rng.integers(max(1, len(audio) - longest + 1)))
-    event, _ = placed_in_room(rng, audio[start : start + longest], RoomSpec())
+    spec = RoomSpec()
+    event, _ = placed_in_room(rng, audio[start : start + longest], spec, draw_room(rng, spec))
     own_db = float(rng.uniform(*EVENT_DB))
     over_db = float(rng.uniform(*OVER_DB))
     if ground.kind not in NEVER:

@@ -20,14 +20,42 @@ LINKS = (*TOGETHER, *SEQUENCE, "with")
 TOLD = (*COUNTS.values(), MANY, *DISTANCES.values(), "faintly", "loudly", BACKGROUND)
 Words = tuple[str, ...]
 
-# To name the kind is to name the sound.
+# A clause that names one of these labels also names the wider label that it stands under.
 KINDS = {
-    "Speech": {"Male speech", "Female speech"},
+    "Speech": {"Male speech", "Female speech", "Child speech", "Radio speech", "Whispering"},
+    "Crowd": {"Chatter", "Cheering", "Applause", "Booing"},
+    "Screaming": {"Female scream", "Male scream"},
+    "Crying, sobbing": {"Woman crying", "Baby cry, infant cry"},
+    "Laughter": {"Giggle", "Baby laughter"},
+    "Walk, footsteps": {"Run"},
+    "Singing": {"Female singing", "Choir"},
+    "Bleat": {"Sheep", "Goat"},
+    "Bird vocalization, bird call, bird song": {"Chirp, tweet", "Canary", "Robin"},
     "Rain": {"Rain on surface"},
-    "Train": {"Steam train"},
     "Thunderstorm": {"Thunder"},
-    "Bell": {"Church bell"},
-    "Drum": {"Snare drum", "Bass drum", "Timpani", "Tabla"},
+    "Gunshot, gunfire": {"Machine gun"},
+    "Car": {"Car passing by", "Race car, auto racing"},
+    "Boat, Water vehicle": {"Motorboat, speedboat"},
+    "Train": {"Steam train", "Diesel locomotive", "Electric train", "Subway, metro, underground"},
+    "Engine": {"Idling", "Heavy engine"},
+    "Power tool": {"Drill", "Jackhammer", "Chainsaw"},
+    "Siren": {
+        "Police car (siren)",
+        "Ambulance (siren)",
+        "Fire engine (siren)",
+        "Civil defense siren",
+    },
+    "Alarm": {"Alarm clock", "Smoke alarm", "Car alarm"},
+    "Bell": {"Church bell", "Bicycle bell", "Railroad crossing bell", "Jingle bell"},
+    "Music": {
+        "Orchestra",
+        "Classical music",
+        "Electronic music",
+        "Traditional music",
+        "Jazz",
+        "Fanfare",
+    },
+    "Drum": {"Snare drum", "Bass drum", "Timpani", "Tabla", "Bongo", "Conga"},
 }
 
 
@@ -35,20 +63,27 @@ KINDS = {
 class Named:
     """One clause of a caption."""
 
-    labels: frozenset[str]  # more than one where labels sound alike; none for unknown words
+    labels: frozenset[str]  # labels or groups; several where they sound alike; none if unknown
     link: str  # what joins it to the clause before; empty for the first
     told: str  # its count, distance or level
+    groups: frozenset[str] = frozenset()  # every group that `labels` belong to
 
 
 class Reader:
     """Reads captions by a table of wordings."""
 
     def __init__(self, wordings: Wordings) -> None:
+        self._above = {
+            name: wordings.ontology.above(name)
+            for table in (wordings.labels, wordings.groups)
+            for name in table
+        }
         self._clauses: dict[Words, set[str]] = defaultdict(set)
-        for label, entries in wordings.labels.items():
-            for entry in entries:
-                for form in (entry.simple(), entry.continuous(), entry.gerund()):
-                    self._clauses[tuple(form.split())].add(label)
+        for table in (wordings.labels, wordings.groups, wordings.former):
+            for name, entries in table.items():
+                for entry in entries:
+                    for form in (entry.simple(), entry.continuous(), entry.gerund()):
+                        self._clauses[tuple(form.split())].add(name)
         self._quiet = set(wordings.quiet)
         self._longest = max(map(len, self._clauses))
         self._links = {tuple(link.split()) for link in LINKS}
@@ -66,7 +101,9 @@ class Reader:
         link, at, fresh = "", 0, True
         while at < len(words):
             if fresh and (found := self._match(words, at, self._clauses)):
-                named.append(Named(frozenset(self._clauses[found]), link, ""))
+                labels = frozenset(self._clauses[found])
+                groups = frozenset(group for name in labels for group in self._above[name])
+                named.append(Named(labels, link, "", groups))
                 fresh = False
             elif not fresh and (found := self._match(words, at, self._told)):
                 named[-1] = replace(named[-1], told=" ".join(found))
@@ -76,7 +113,7 @@ class Reader:
                 found = words[at : at + 1]
                 if fresh:
                     named.append(Named(frozenset(), link, ""))
-                named[-1] = replace(named[-1], labels=frozenset())
+                named[-1] = replace(named[-1], labels=frozenset(), groups=frozenset())
                 fresh = False
             at += len(found)
         return named
@@ -94,22 +131,20 @@ class Reader:
 
 
 def read(reader: Reader, text: str) -> list[Named]:
-    """The clauses of `text`; each means also what its labels are kinds of."""
-    clauses = reader.read(text)
+    """Return the clauses of `text`; each also names what its labels are kinds of (`KINDS`)."""
     return [
-        Named(
-            clause.labels | {name for name, kinds in KINDS.items() if clause.labels & kinds},
-            clause.link,
-            clause.told,
+        replace(
+            clause,
+            labels=clause.labels | {name for name, kinds in KINDS.items() if clause.labels & kinds},
         )
-        for clause in clauses
+        for clause in reader.read(text)
     ]
 
 
 def vocabulary(wordings: Wordings) -> Counter[str]:
     """Every word that a caption can hold, and in how many clauses and phrases it stands."""
     counts: Counter[str] = Counter()
-    for entries in wordings.labels.values():
+    for entries in (*wordings.labels.values(), *wordings.groups.values()):
         for entry in entries:
             for form in (entry.simple(), entry.continuous(), entry.gerund()):
                 counts.update(form.split())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 import yaml
 
 from distill.captions.english import Wording, parse_wording
+from distill.corpus.ontology import Ontology, load_ontology
 from distill.scenes.annotations import Event, Truth
 
 MOST_WORDS = 23  # with its end token a caption then fits the student's 24 steps
@@ -33,39 +34,108 @@ BACKGROUND = "in the background"
 
 @dataclass(frozen=True)
 class Wordings:
-    """The words for each label; `wordings.yaml` says how to read them."""
+    """The words for each label and group; `wordings.yaml` says how to read them."""
 
     labels: dict[str, list[Wording]]
+    groups: dict[str, list[Wording]]
+    former: dict[str, list[Wording]]  # Wordings of earlier models, by label; never written.
     countable: frozenset[str]
     quiet: list[str]
     alike: list[frozenset[str]]
+    ontology: Ontology
+
+    @property
+    def names(self) -> set[str]:
+        """Return the names of all labels and groups."""
+        return {*self.labels, *self.groups}
+
+    def of(self, name: str) -> list[Wording]:
+        """Return the wordings of a label or a group, the preferred one first."""
+        return self.labels[name] if name in self.labels else self.groups[name]
 
 
 def load_wordings() -> Wordings:
-    """The table in `wordings.yaml`, beside this module."""
+    """Read the table in `wordings.yaml`, beside this module, and the groups of its labels."""
     table = yaml.safe_load(Path(__file__).with_name("wordings.yaml").read_text(encoding="utf-8"))
+
+    def wordings(key: str) -> dict[str, list[Wording]]:
+        return {name: [parse_wording(text) for text in texts] for name, texts in table[key].items()}
+
     return Wordings(
-        labels={name: [parse_wording(t) for t in texts] for name, texts in table["labels"].items()},
+        labels=wordings("labels"),
+        groups=wordings("groups"),
+        former=wordings("former"),
         countable=frozenset(table["countable"]),
         quiet=table["quiet"],
         alike=[frozenset(group) for group in table["alike"]],
+        ontology=load_ontology(),
     )
 
 
-def write(truth: Truth, wordings: Wordings, rng: random.Random) -> str:
-    """One caption of `truth`, of at most `MOST_WORDS` words.
+def write(
+    truth: Truth, wordings: Wordings, rng: random.Random, general: Collection[str] = ()
+) -> str:
+    """Return one caption of `truth`, of at most `MOST_WORDS` words.
 
-    Raises: ValueError if no caption that names everything is so short.
+    Where not everything fits, the background is left out first, then the faintest events.
+
+    Parameters
+    ----------
+    truth : Truth
+        Events and ambience; their labels may be names of groups.
+    general : collection of str
+        Labels that are said with the wording of their group only.
     """
+    truth = generalised(truth, wordings.ontology, general)
     if not truth.events and not truth.ambience:
         return rng.choice(wordings.quiet)
-    for attempt in range(TRIES):
-        # What does not fit is said in other words, then without what need not be told, then short.
-        plain, brief = attempt >= TRIES // 3, attempt >= 2 * TRIES // 3
-        caption = _Writer(truth, wordings, rng, plain, brief).caption()
-        if len(caption.split()) <= MOST_WORDS:
-            return caption
-    raise ValueError(f"{len(truth.events)} events do not fit into {MOST_WORDS} words")
+    while True:
+        for attempt in range(TRIES):
+            # A caption that is too long is tried in other words, then without details, then short.
+            plain, brief = attempt >= TRIES // 3, attempt >= 2 * TRIES // 3
+            caption = _Writer(truth, wordings, rng, plain, brief).caption()
+            if len(caption.split()) <= MOST_WORDS:
+                return caption
+        truth = _shortened(truth)
+
+
+def _shortened(truth: Truth) -> Truth:
+    """Return `truth` without its background, or else without its faintest event."""
+    if truth.ambience:
+        return replace(truth, ambience="")
+    faintest = min(truth.events, key=lambda event: event.level_db)
+    return replace(truth, events=tuple(event for event in truth.events if event is not faintest))
+
+
+def generalised(truth: Truth, ontology: Ontology, general: Collection[str]) -> Truth:
+    """Return `truth` with the group in place of each label in `general`.
+
+    Events that become the same group are merged into one, so that nothing is said twice; an event
+    of the group of the ambience is covered by the ambience.
+    """
+
+    def name(label: str) -> str:
+        return ontology.group_of[label] if label in general else label
+
+    ambience = name(truth.ambience)
+    events: dict[str, Event] = {}
+    for event in truth.events:
+        label = name(event.label)
+        if label == ambience and label != event.label:
+            continue
+        if (same := events.get(label)) is not None:
+            event = Event(
+                label,
+                tuple(sorted((*same.times_s, *event.times_s))),
+                max(same.level_db, event.level_db),
+                event.distance if event.distance == same.distance else "",
+            )
+        events[label] = replace(event, label=label)
+    return replace(truth, events=tuple(sorted(events.values(), key=_start)), ambience=ambience)
+
+
+def _start(event: Event) -> float:
+    return event.start_s
 
 
 def together(one: Event, two: Event) -> bool:
@@ -174,7 +244,7 @@ class _Writer:
         return wording.simple() if simple else wording.continuous()
 
     def _wording(self, label: str) -> Wording:
-        first, *rest = self.wordings.labels[label]
+        first, *rest = self.wordings.of(label)
         if self.brief:
             return min([first, *rest], key=lambda wording: len(wording.simple().split()))
         return first if not rest or self.rng.random() < FIRST_SHARE else self.rng.choice(rest)

@@ -77,7 +77,7 @@ def agreement(
         by_label[clip.recording.label].append(tags[clip.piece.id])
     result = {}
     for label, heard in sorted(by_label.items()):
-        compatible = set(recipe.labels[label].audioset)
+        compatible = recipe.audioset_of(label)
         firsts = [names[0] for names in heard]
         common = sorted(set(firsts), key=lambda name: (-firsts.count(name), name))
         agreeing = sum(bool(compatible & set(names)) for names in heard)

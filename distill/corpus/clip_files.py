@@ -48,7 +48,7 @@ class Job:
 def identity(recording: Recording) -> str:
     """A name for `recording` that another build gives it too."""
     text = "\0".join(
-        [recording.source, recording.source_path, str(recording.number), recording.label]
+        [recording.source, recording.source_path, str(recording.number), f"{recording.start_s:g}"]
     )
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -70,7 +70,7 @@ def read_print(out: Path, piece: Piece) -> Bits:
 
 def _make(job: Job) -> list[Piece]:
     name = identity(job.recording)
-    record = job.out / "work" / f"{name}.json"
+    record = job.out / "work" / f"{name}.{job.recording.excerpts}.json"
     if record.is_file():
         return [Piece(**piece) for piece in json.loads(record.read_text(encoding="utf-8"))]
     try:
@@ -78,7 +78,7 @@ def _make(job: Job) -> list[Piece]:
     except AudioError:
         pieces = [Piece(name, 0.0, 0.0, "unreadable")]
     else:
-        pieces = [_write(job.out, f"{name}-{i}", e.start_s, e.audio) for i, e in enumerate(audio)]
+        pieces = [_write(job.out, f"{name}-{e.start_s:.0f}", e.start_s, e.audio) for e in audio]
     part = record.with_suffix(".part")
     part.write_text(json.dumps([asdict(piece) for piece in pieces]), encoding="utf-8")
     part.replace(record)  # at the end: its presence says that the clips are whole
@@ -88,7 +88,11 @@ def _make(job: Job) -> list[Piece]:
 def _read(job: Job) -> list[Excerpt]:
     recording = job.recording
     if recording.file is not None:
-        return cut(read_clip(recording.file, RATE), recording.excerpts)
+        audio = read_clip(recording.file, RATE)
+        if recording.take_s:
+            start = int(recording.start_s * RATE)
+            audio = audio[start : start + int(recording.take_s * RATE)]
+        return cut(audio, recording.excerpts)
     if recording.source == OWN:
         return cut(synthesise(recording.label, recording.number))
     assert job.synth is not None

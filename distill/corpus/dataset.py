@@ -20,10 +20,13 @@ class Clip:
 
     path: Path
     label: str
-    kind: str  # "event", "ambience" or "speech"
+    kind: str  # "event", "ambience", "speech" or "music"
     source: str
     licence: str
-    split: str  # "train" or "val"
+    split: str  # "train", "val", "dev" or "test"
+    group: str = ""  # The group of the label; "" in corpora without groups.
+    level: str = "label"  # "group" if only the wording of the group is sure to be true.
+    stroke: bool = False  # One stroke of a sound that occurs in series.
 
 
 def read_clips(folder: Path) -> list[Clip]:
@@ -39,6 +42,9 @@ def read_clips(folder: Path) -> list[Clip]:
             Clip(
                 path=folder / row["path"],
                 **{key: row[key] for key in ("label", "kind", "source", "licence", "split")},
+                group=row.get("group", ""),
+                level=row.get("level", "label"),
+                stroke=row.get("series") == "yes",
             )
             for row in csv.DictReader(file)
         ]

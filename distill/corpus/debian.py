@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -54,7 +55,8 @@ def unpack_program(package: str, cache: Path) -> Path:
 
 def _download(name: str, choices: list[list[str]], cache: Path) -> list[Path]:
     """The .deb files of the first of `choices` (lists of packages) that the archive has."""
-    incoming = cache / "incoming" / name
+    # Its own folder for each process: two builds may share a cache.
+    incoming = cache / "incoming" / f"{name}.{os.getpid()}"
     for packages in choices:
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir(parents=True)
@@ -73,7 +75,11 @@ def _extract(debs: list[Path], version: str, final: Path) -> None:
             raise CorpusError(f"{deb.name}: cannot be unpacked; is the disk full?")
     (tree / ".version").write_text(version, encoding="utf-8")
     # Renamed at the end: what an interruption leaves is never taken for a whole package.
-    tree.rename(final)
+    try:
+        tree.rename(final)
+    except OSError:
+        if not final.is_dir():  # Another build did not bring the same package meanwhile.
+            raise
     shutil.rmtree(incoming)
 
 

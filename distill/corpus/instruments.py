@@ -18,7 +18,7 @@ from distill.errors import CorpusError
 from edge.features import Floats
 
 BANK_FILE = "usr/share/sounds/sf2/FluidR3_GM.sf2"
-PHRASES = 60  # clips of each preset
+PHRASES = 40  # Clips of each preset. More of them would sound alike.
 PHRASE_S = 6.0
 MINOR, MAJOR = (0, 3, 7, 12), (0, 4, 7, 12)
 SCALE = (0, 2, 4, 5, 7, 9, 11, 12)
@@ -52,6 +52,8 @@ class Synth:
                 str(self._program),
                 "-ni",
                 "-q",
+                "-o",
+                "synth.dynamic-sample-loading=1",  # Reads the samples of one preset, not of all.
                 "-g",
                 "0.6",
                 "-r",

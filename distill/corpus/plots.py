@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 
 from matplotlib import pyplot as plt
 
-COLOURS = {"train": "#4477aa", "val": "#66ccee", "test": "#ee6677"}
+COLOURS = {"train": "#4477aa", "val": "#66ccee", "dev": "#ccbb44", "test": "#ee6677"}
 
 
 def plot(built: Built, path: Path) -> None:

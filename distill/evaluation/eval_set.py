@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.captions.writer import Wordings, write
+from distill.captions.writer import Wordings, generalised, write
 from distill.corpus.dataset import Clip, load_all, read_clips
 from distill.errors import CorpusError
 from distill.scenes.annotations import Truth
@@ -61,7 +61,7 @@ def items(
         raise CorpusError(f"{corpus}: scenes need held-back clips of two labels; or --scenes 0")
     audio = load_all(clips, RATE)
     found = [
-        Item("clip", samples.astype(np.float32) / 32768.0, (clip.label,), clip=clip)
+        Item("clip", samples.astype(np.float32) / 32768.0, (_sayable(clip),), clip=clip)
         for clip, samples in zip(clips, audio, strict=True)
     ]
     plain = SceneSpec(quiet_share=0.0, noise_share=0.0)
@@ -87,12 +87,18 @@ def _scenes(kind: str, simulator: Simulator, wordings: Wordings, count: int) -> 
     while len(made) < count:
         scene = simulator.scene(number, SCENE_S)
         number += 1
-        if kind in ("pair", "sequence") and len(scene.truth.events) != 2:
-            continue  # one of the two was masked
+        truth = generalised(scene.truth, wordings.ontology, simulator.general)
+        if kind in ("pair", "sequence") and len(truth.events) != 2:
+            continue  # One of the two was masked, or both are said in the same words.
         rng = random.Random(f"{simulator.seed} {number}")
-        references = tuple(write(scene.truth, wordings, rng) for _ in range(REFERENCES))
-        made.append(Item(kind, scene.audio, _labels(scene.truth), references))
+        references = tuple(write(truth, wordings, rng) for _ in range(REFERENCES))
+        made.append(Item(kind, scene.audio, _labels(truth), references))
     return made
+
+
+def _sayable(clip: Clip) -> str:
+    """Return the label of `clip`, or its group if no more than its group can be said."""
+    return clip.group if clip.level == "group" else clip.label
 
 
 def _labels(truth: Truth) -> tuple[str, ...]:
@@ -107,4 +113,4 @@ def common_labels(clips: list[Clip]) -> set[str]:
 
 
 def is_noise(label: str) -> bool:
-    return label in NOISES
+    return label in NOISES or label == "noise"  # the group's general wording

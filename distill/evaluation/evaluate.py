@@ -37,6 +37,11 @@ class Answer:
     def meant(self) -> list[frozenset[str]]:
         return [clause.labels for clause in self.named]
 
+    @property
+    def covered(self) -> list[frozenset[str]]:
+        """Return the labels of each clause and their groups, which clips may be labelled with."""
+        return [clause.labels | clause.groups for clause in self.named]
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -92,11 +97,11 @@ def reasons_missing(answers: list[Answer]) -> dict[str, str]:
 
 
 def _names_all(answer: Answer) -> bool:
-    return match_events(answer.item.labels, answer.meant).misses == 0
+    return match_events(answer.item.labels, answer.covered).misses == 0
 
 
 def _says_no_more(answer: Answer) -> bool:
-    return bool(answer.told.text) and match_events(answer.item.labels, answer.meant).extras == 0
+    return bool(answer.told.text) and match_events(answer.item.labels, answer.covered).extras == 0
 
 
 def _repeats(answer: Answer) -> bool:
@@ -125,7 +130,7 @@ def _order(chosen: list[Answer]) -> Figure:
 
 
 def _precision_and_recall(scenes: list[Answer]) -> dict[str, Figure]:
-    heard = [match_events(a.item.labels, a.meant) for a in scenes]
+    heard = [match_events(a.item.labels, a.covered) for a in scenes]
     hits = sum(h.hits for h in heard)
     said, true = hits + sum(h.extras for h in heard), hits + sum(h.misses for h in heard)
     return {

@@ -15,6 +15,7 @@ FLOOR_DB = -35.0  # re the sound's own loud parts: its decay is silence from her
 BRIDGE_S = 0.3  # pauses within one sound
 SHORTEST_S = 0.06
 HEARD_SHARE = 0.3  # of a sound's own time that must be heard, or it is not there
+PASSED_SHARE = 0.01  # of a sound's power that a microphone must let through, or it is not there
 
 
 def level_db(audio: Floats, rate: int = 32_000) -> float:
@@ -60,10 +61,34 @@ def _bridged(heard: np.ndarray) -> list[tuple[int, int]]:
     return spans
 
 
+def passes(own: Floats, gains: Floats) -> bool:
+    """Return True if enough of a sound gets through a microphone with these gains per band."""
+    return bool((own * gains).sum() >= PASSED_SHARE * own.sum())
+
+
 def band_power(audio: Floats, rate: int) -> Floats:
-    """Power in logarithmic bands from 80 Hz up; shape = (blocks, `BANDS`)."""
+    """Power in logarithmic bands from 80 Hz up; shape = (blocks, bands), at most `BANDS`."""
     size = int(BLOCK_S * rate)
     blocks = audio[: len(audio) // size * size].reshape(-1, size)
     power = np.abs(np.fft.rfft(blocks, axis=1)) ** 2
-    edges = np.unique(np.geomspace(80.0, rate / 2, BANDS + 1) * size / rate // 1).astype(int)
-    return np.asarray(np.add.reduceat(power, edges[:-1], axis=1), np.float32)
+    return np.asarray(np.add.reduceat(power, _edges(rate)[:-1], axis=1), np.float32)
+
+
+def band_centres(rate: int) -> Floats:
+    """Return the centre of each band of `band_power` in Hz."""
+    edges = _edges(rate) / BLOCK_S
+    return np.asarray(0.5 * (edges[:-1] + edges[1:]), np.float32)
+
+
+def a_weights(freqs: Floats) -> Floats:
+    """Return the A-weighting (IEC 61672) of power at `freqs` in Hz: ears hear rumble least."""
+    f2 = np.asarray(freqs, np.float64) ** 2
+    low = (f2 + 107.7**2) * (f2 + 737.9**2)
+    amplitude = 1.2589 * 12194.0**2 * f2**2 / ((f2 + 20.6**2) * np.sqrt(low) * (f2 + 12194.0**2))
+    return np.asarray(amplitude**2, np.float32)
+
+
+def _edges(rate: int) -> np.ndarray:
+    """Return the first bin of each band, and the end of the last."""
+    size = int(BLOCK_S * rate)
+    return np.unique(np.geomspace(80.0, rate / 2, BANDS + 1) * size / rate // 1).astype(int)

@@ -61,7 +61,7 @@ def prepare(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     wordings = load_wordings()
     clips = [clip for clip in read_clips(corpus) if clip.split == "train"]
-    if odd := sorted({clip.label for clip in clips} - set(wordings.labels)):
+    if odd := sorted({clip.label for clip in clips} - wordings.names):
         raise CorpusError(f"{corpus}: has labels without wordings: {', '.join(odd[:3])} ...")
     own = [normalise(c) for found in recordings for r, _ in found.items for c in r.captions]
     vocabulary = vocabulary_of(words_of(wordings), own)

@@ -95,7 +95,8 @@ class Maker:
     def _scene(self, number: int, seconds: float) -> tuple[Floats, list[str]]:
         scene = self.simulator.scene(number, seconds)
         rng = random.Random(f"{self.simulator.seed} {number}")
-        said = [write(scene.truth, self.wordings, rng) for _ in range(self.references)]
+        general = self.simulator.general
+        said = [write(scene.truth, self.wordings, rng, general) for _ in range(self.references)]
         return scene.audio, said
 
     def _recording(self, recording: Recording, seconds: float) -> tuple[Floats, list[str]]:
