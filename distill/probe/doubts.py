@@ -1,0 +1,119 @@
+"""Clips whose label is doubtful: confident learning, the tagger's opinion, and a stated rule.
+
+Northcutt, Jiang, Chuang, *Confident Learning: Estimating Uncertainty in Dataset Labels*, 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distill.probe.clips import ProbeClip
+from distill.probe.out_of_fold import out_of_fold
+from distill.probe.run import Data
+from edge.features import Floats
+
+FIRST = 10  # classes of the tagger that count
+# The rule: a clip is dropped only if all of this holds.
+LEAST_LABEL = 0.05  # The probe gives the label less than this ...
+LEAST_GROUP = 0.15  # ... and the group less than this,
+# and no compatible class is among the tagger's first ten. The clip gets the probe's label instead:
+RELABEL = 0.7  # if the probe gives that label this much, and the tagger hears it, too.
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A clip that confident learning takes for mislabelled."""
+
+    clip: ProbeClip
+    label_p: float  # what probes that were not trained on the clip give its label
+    group_p: float  # ... and its group
+    guesses: tuple[tuple[str, float], ...]  # their three likeliest labels
+    tags: tuple[str, ...]  # first classes of the tagger, the likeliest first
+    compatible: bool  # One of them agrees with the label or its group.
+    decision: str  # "drop", "relabel" or "keep"
+    new_label: str = ""
+
+
+def find_doubts(
+    data: Data,
+    logits: Floats,
+    classes: list[str],
+    audioset: Mapping[str, tuple[str, ...]],
+    trusted: frozenset[str],
+) -> list[Doubt]:
+    """Return the doubtful clips of `train` and `val`, the most doubtful of each label first.
+
+    Parameters
+    ----------
+    logits
+        (windows, classes) of the tagger, for the windows of `data`.
+    audioset
+        From label to the classes that agree with it.
+    trusted
+        Sources and labels that a person listened to, or that are synthesised: always kept.
+    """
+    from cleanlab.filter import find_label_issues
+
+    judged, labels, probability = out_of_fold(data)
+    column = {label: k for k, label in enumerate(labels)}
+    group_of = {clip.label: clip.group for clip in data.clips}
+    given = np.array([column[data.clips[i].label] for i in judged])
+    flagged = find_label_issues(
+        given, probability, return_indices_ranked_by="self_confidence", n_jobs=1
+    )
+    tags = _tags(data, logits, classes)
+    doubts = []
+    for k in flagged:
+        clip = data.clips[judged[k]]
+        group_p = float(sum(p for p, label in zip(probability[k], labels, strict=True)
+                            if group_of[label] == clip.group))  # fmt: skip
+        best = [(labels[j], float(probability[k, j])) for j in np.argsort(-probability[k])[:3]]
+        own = tags[judged[k]]
+        agreeing = {name for label, names in audioset.items()
+                    if group_of.get(label) == clip.group for name in names}  # fmt: skip
+        agreeing |= {clip.label, *audioset.get(clip.label, ())}
+        compatible = not agreeing.isdisjoint(own)
+        label_p = float(probability[k, given[k]])
+        decision, new_label = _decide(
+            clip, label_p, group_p, best[0], own, compatible, audioset, trusted
+        )
+        doubts.append(
+            Doubt(clip, label_p, group_p, tuple(best), own, compatible, decision, new_label)
+        )
+    return sorted(doubts, key=lambda doubt: (doubt.clip.label, doubt.label_p))
+
+
+def _decide(
+    clip: ProbeClip,
+    label_p: float,
+    group_p: float,
+    best: tuple[str, float],
+    tags: tuple[str, ...],
+    compatible: bool,
+    audioset: Mapping[str, tuple[str, ...]],
+    trusted: frozenset[str],
+) -> tuple[str, str]:
+    if compatible or label_p >= LEAST_LABEL or group_p >= LEAST_GROUP:
+        return "keep", ""
+    if not audioset.get(clip.label) or {clip.source, clip.label} & trusted:
+        return "keep", ""
+    heard = {best[0], *audioset.get(best[0], ())}
+    if best[1] >= RELABEL and not heard.isdisjoint(tags[:5]):
+        return "relabel", best[0]
+    return "drop", ""
+
+
+def _tags(data: Data, logits: Floats, classes: list[str]) -> list[tuple[str, ...]]:
+    """Return the first classes of each clip: the highest logit of its windows decides.
+
+    The windows in which a short clip is repeated count as well: the tagger often knows a series of
+    steps, and not a single one.
+    """
+    highest: NDArray[np.float32] = np.full((len(data.clips), len(classes)), -np.inf, np.float32)
+    np.maximum.at(highest, data.windows.clip, logits)
+    first = np.argsort(-highest, axis=1)[:, :FIRST]
+    return [tuple(classes[j] for j in row) for row in first]
