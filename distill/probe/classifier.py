@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from distill.errors import CorpusError
 from edge.features import Floats
 
 Ids = NDArray[np.int64]
@@ -43,7 +45,12 @@ class Probe:
             return self._layers(x).softmax(1).numpy()
 
 
-def train_probe(embeddings: Floats, labels: list[str], config: ProbeConfig | None = None) -> Probe:
+def train_probe(
+    embeddings: Floats,
+    labels: Sequence[str],
+    groups: Mapping[str, Collection[str]] | None = None,
+    config: ProbeConfig | None = None,
+) -> Probe:
     """Train a probe; the same input and seed give the same probe on the same machine.
 
     Parameters
@@ -52,44 +59,59 @@ def train_probe(embeddings: Floats, labels: list[str], config: ProbeConfig | Non
         (windows, width), of whichever encoder is judged.
     labels
         The label of each window.
+    groups
+        From the name of a group to its labels. A window that is labelled with a group may be any
+        of them; a group is no label of the probe.
+
+    Raises
+    ------
+    CorpusError
+        If there are no two labels.
     """
-    config = config or ProbeConfig()
-    names = sorted(set(labels))
+    config, groups = config or ProbeConfig(), groups or {}
+    names = sorted(set(labels) - set(groups))
+    if len(names) < 2:
+        raise CorpusError("a probe needs training clips of two labels or more")
     place = {name: i for i, name in enumerate(names)}
-    truth = np.array([place[label] for label in labels], np.int64)
+    kinds = sorted(set(labels))
+    target = np.zeros((len(kinds), len(names)), np.bool_)  # the labels that each kind may be
+    for row, kind in zip(target, kinds, strict=True):
+        row[[place[name] for name in groups.get(kind, [kind]) if name in place]] = True
+    kind_of = {kind: i for i, kind in enumerate(kinds)}
+    truth = np.array([kind_of[label] for label in labels], np.int64)
+    usable = target.any(1)[truth]  # A group may have no label that is trained.
+    embeddings, truth = embeddings[usable], truth[usable]
     mean, spread = embeddings.mean(0), embeddings.std(0) + 1e-3
     x = torch.from_numpy((embeddings - mean) / spread)
-    y = torch.from_numpy(truth)
-    weight = torch.from_numpy(_weights(truth, len(names), config.balance))
+    weight = torch.from_numpy(_weights(truth, config.balance))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        layers = _fit(x, y, weight, len(names), config)
+        layers = _fit(x, torch.from_numpy(target[truth]), weight, config)
     return Probe(names, mean, spread, layers.eval())
 
 
-def _weights(truth: Ids, labels: int, balance: float) -> Floats:
+def _weights(truth: Ids, balance: float) -> Floats:
     """Return the weight of each window; the mean weight is 1."""
-    count = np.bincount(truth, minlength=labels).astype(np.float64)
-    weight = count[truth] ** -balance
+    weight = np.bincount(truth)[truth].astype(np.float64) ** -balance
     return (weight / weight.mean()).astype(np.float32)
 
 
-def _fit(x: Tensor, y: Tensor, weight: Tensor, labels: int, config: ProbeConfig) -> nn.Module:
+def _fit(x: Tensor, target: Tensor, weight: Tensor, config: ProbeConfig) -> nn.Module:
     layers = nn.Sequential(
         nn.Linear(x.shape[1], config.hidden),
         nn.GELU(),
         nn.Dropout(config.dropout),
-        nn.Linear(config.hidden, labels),
+        nn.Linear(config.hidden, target.shape[1]),
     )
     steps = config.epochs * -(-len(x) // config.batch)
     optimiser = torch.optim.AdamW(layers.parameters(), lr=config.rate, weight_decay=config.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, config.rate, total_steps=steps, pct_start=0.1
     )
-    loss_of = nn.CrossEntropyLoss(reduction="none")
     for _ in range(config.epochs):
         for some in torch.randperm(len(x)).split(config.batch):
-            loss = (loss_of(layers(x[some]), y[some]) * weight[some]).mean()
+            score = layers(x[some]).log_softmax(1).masked_fill(~target[some], -torch.inf)
+            loss = -(score.logsumexp(1) * weight[some]).mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

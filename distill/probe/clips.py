@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from distill.corpus.ontology import Ontology
 from distill.errors import CorpusError
 
 NEEDED = ("path", "label", "source", "split")
@@ -19,8 +20,9 @@ class ProbeClip:
 
     folder: Path  # of the corpus
     path: str  # relative to `folder`
-    label: str
+    label: str  # a label, or a group where the file's name does not say more
     group: str  # of the label; the label itself where no group is known
+    group_only: bool  # `label` is a group
     collection: str  # kind of the source, such as "games"; "" where it is not known
     source: str
     source_path: str
@@ -43,14 +45,14 @@ class ProbeClip:
 
 
 def read_probe_clips(
-    folder: Path, groups: Mapping[str, str], collections: Mapping[str, str]
+    folder: Path, ontology: Ontology, collections: Mapping[str, str]
 ) -> list[ProbeClip]:
     """Return the clips that `folder`/clips.csv lists.
 
     Parameters
     ----------
-    groups
-        From label to group; a label that is missing is its own group.
+    ontology
+        The groups of the labels; a label that it does not have is its own group.
     collections
         From source to collection.
 
@@ -71,7 +73,8 @@ def read_probe_clips(
                 folder,
                 row["path"],
                 row["label"],
-                groups.get(row["label"], row["label"]),
+                ontology.group_of.get(row["label"], row["label"]),
+                row["label"] in ontology.groups,
                 collections.get(row["source"], ""),
                 row["source"],
                 row.get("source_path") or "",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, fields
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import torch
 
+from distill.corpus.decisions import Decision
 from distill.errors import CorpusError
 from distill.probe.doubts import Doubt
 from distill.scenes.noise import RATE
@@ -24,19 +25,6 @@ from matplotlib import pyplot as plt
 
 COLUMNS = 4
 MOST = 24  # clips of a page, the most doubtful ones
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A row of decisions.csv: what the build does with a clip."""
-
-    source: str
-    source_path: str
-    excerpt_start_s: str  # empty: all excerpts of the recording
-    label: str  # that the decision was made on
-    decision: str  # "drop" or "relabel"
-    new_label: str
-    reason: str
 
 
 def write_pages(doubts: list[Doubt], tagger: Tagger, out: Path) -> None:
@@ -87,7 +75,7 @@ def write_decisions(rows: list[Decision], path: Path) -> None:
     """Write decisions.csv."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(Decision.__dataclass_fields__)
+        table.writerow([field.name for field in fields(Decision)])
         table.writerows(astuple(row) for row in rows)
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.corpus.sources import OWN
+from distill.corpus.tables import BANK, Recipe
 from distill.probe.clips import ProbeClip
 from distill.probe.out_of_fold import out_of_fold
 from distill.probe.run import Data
@@ -22,6 +24,21 @@ LEAST_LABEL = 0.05  # The probe gives the label less than this ...
 LEAST_GROUP = 0.15  # ... and the group less than this,
 # and no compatible class is among the tagger's first ten. The clip gets the probe's label instead:
 RELABEL = 0.7  # if the probe gives that label this much, and the tagger hears it, too.
+
+# Sources that the build renders, or whose labels people gave by listening or by recording the
+# thing itself: a model does not know better.
+TRUSTED = frozenset(
+    {
+        OWN,
+        BANK,
+        "ESC-10",
+        "marc-moreaux/kitchen20",
+        "gveres/donateacry-corpus",
+        "Jakobovski/free-spoken-digit-dataset",
+        "sfzinstruments/body_percussion",
+        "sfzinstruments/DrumGizmo.MuldjordKit",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -54,13 +71,13 @@ def find_doubts(
     audioset
         From label to the classes that agree with it.
     trusted
-        Sources and labels that a person listened to, or that are synthesised: always kept.
+        Sources and labels that are always kept.
     """
     from cleanlab.filter import find_label_issues
 
     judged, labels, probability = out_of_fold(data)
     column = {label: k for k, label in enumerate(labels)}
-    group_of = {clip.label: clip.group for clip in data.clips}
+    group_of = {clip.label: clip.group for clip in data.clips if not clip.group_only}
     given = np.array([column[data.clips[i].label] for i in judged])
     flagged = find_label_issues(
         given, probability, return_indices_ranked_by="self_confidence", n_jobs=1
@@ -85,6 +102,11 @@ def find_doubts(
             Doubt(clip, label_p, group_p, tuple(best), own, compatible, decision, new_label)
         )
     return sorted(doubts, key=lambda doubt: (doubt.clip.label, doubt.label_p))
+
+
+def trusted(recipe: Recipe) -> frozenset[str]:
+    """Return the sources and labels that no model may judge: `TRUSTED` and looked-at labels."""
+    return TRUSTED | {label.name for label in recipe.labels.values() if label.decision}
 
 
 def _decide(

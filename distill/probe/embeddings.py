@@ -26,7 +26,7 @@ Embed = Callable[[Floats], Floats]
 
 CHUNK = 64  # clips that are read ahead
 BATCH = 16  # windows
-SAVE_EVERY = 3000  # clips; an interrupted run goes on from there
+SAVE_EVERY = 1000  # clips; an interrupted run goes on from there
 
 
 @dataclass(frozen=True)

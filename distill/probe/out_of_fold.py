@@ -44,13 +44,15 @@ def out_of_fold(
     Returns
     -------
     judged
-        Places of the clips of `train` and `val`.
+        Places of the clips of `train` and `val` that are labelled with more than a group.
     labels
         Names of the columns.
     probabilities
         (judged clips, labels): mean over the windows of the clip that are heard.
     """
-    judged = [i for i, clip in enumerate(data.clips) if clip.split in SPLITS]
+    judged = [
+        i for i, clip in enumerate(data.clips) if clip.split in SPLITS and not clip.group_only
+    ]
     fold = folds([data.clips[i] for i in judged])
     labels = sorted({data.clips[i].label for i in judged})
     column = {label: k for k, label in enumerate(labels)}

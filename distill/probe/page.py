@@ -20,7 +20,8 @@ def page(examined: Examined) -> str:
         f"{len(examined.trained)} clips of {len(labels)} labels. It names windows of 5 s. "
         "Intervals (95 %, Wilson) count clips, as the windows of one clip are not independent. "
         "*Named*: the likeliest label is right, or the likeliest group is. Labels without a "
-        "training clip count as wrong.",
+        "training clip count as wrong; clips that are labelled with a group alone count as *named* "
+        "only.",
         "",
         "## By split",
         "",
@@ -62,9 +63,9 @@ def _reliability(found: Reliability) -> list[str]:
     ]
     lines += [
         "",
-        f"Expected calibration error {found.error:.3f}. {100 * found.sure:.0f} % of the windows are "
-        f"above {100 * SURE:.0f} %; of these, {100 * found.sure_right:.0f} % have the right label, "
-        f"{100 * found.sure_named:.0f} % the right label or group.",
+        f"Expected calibration error {found.error:.3f}. {100 * found.sure:.0f} % of the windows "
+        f"are above {100 * SURE:.0f} %; of these, {100 * found.sure_right:.0f} % have the right "
+        f"label, {100 * found.sure_named:.0f} % the right label or group.",
     ]
     return lines
 
@@ -87,8 +88,9 @@ def _parts(examined: Examined, what: str, name_of: Callable[[int], str]) -> list
             members[name_of(i)].append(i)
         for name, own in members.items():
             result = score(examined.guesses, own)
-            rows.append(
-                (name, SPLITS.index(split), f"| {name} | {split} | {trained[name]} | {result.clips} | "
-                 f"{percent(result.top1)} | {percent(result.top3)} | {percent(result.named)} |")
-            )  # fmt: skip
+            line = (
+                f"| {name} | {split} | {trained[name]} | {result.clips} | "
+                f"{percent(result.top1)} | {percent(result.top3)} | {percent(result.named)} |"
+            )
+            rows.append((name, SPLITS.index(split), line))
     return lines + [line for *_, line in sorted(rows)]

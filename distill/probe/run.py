@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from distill.corpus.ontology import Ontology
 from distill.errors import CorpusError
 from distill.probe.classifier import Probe, ProbeConfig, train_probe
 from distill.probe.clips import ProbeClip, read_probe_clips
@@ -24,6 +25,7 @@ class Data:
 
     clips: list[ProbeClip]
     windows: Windows
+    ontology: Ontology
 
     def of_split(self, split: str) -> list[int]:
         """Return the places of the clips of a split."""
@@ -42,7 +44,7 @@ class Examined:
 
 def load(
     folder: Path,
-    groups: Mapping[str, str],
+    ontology: Ontology,
     collections: Mapping[str, str],
     embed: Embed,
     name: str,
@@ -56,10 +58,10 @@ def load(
     CorpusError
         If the corpus cannot be read, or the embeddings cannot be written beside it.
     """
-    clips = read_probe_clips(folder, groups, collections)
+    clips = read_probe_clips(folder, ontology, collections)
     with tqdm(total=len(clips), desc="embedding", unit="clip") as bar:
         windows = embed_clips(clips, embed, folder / "probe" / f"{name}.npz", bar.update)
-    return Data(clips, windows)
+    return Data(clips, windows, ontology)
 
 
 def training_clips(data: Data, without: Collection[str] = ()) -> list[int]:
@@ -87,10 +89,11 @@ def train_on(data: Data, chosen: Collection[int], config: ProbeConfig | None = N
     """Train a probe on all windows of the clips at the places `chosen`."""
     pick = np.isin(data.windows.clip, [*chosen])
     labels = [data.clips[i].label for i in data.windows.clip[pick]]
-    return train_probe(data.windows.embedding[pick], labels, config)
+    groups = {name: data.ontology.within(name) for name in data.ontology.groups}
+    return train_probe(data.windows.embedding[pick], labels, groups, config)
 
 
 def examine(data: Data, chosen: list[int], config: ProbeConfig | None = None) -> Examined:
     """Train a probe on the clips at the places `chosen`, and let it name all windows of `data`."""
     probe = train_on(data, chosen, config)
-    return Examined(data, probe, chosen, guess(probe, data.windows, data.clips))
+    return Examined(data, probe, chosen, guess(probe, data.windows, data.clips, data.ontology))

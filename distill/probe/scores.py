@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from distill.corpus.ontology import Ontology
 from distill.evaluation.metrics import wilson
 from distill.probe.classifier import Probe
 from distill.probe.clips import ProbeClip
@@ -26,6 +27,7 @@ class Guesses:
     """What a probe says of each window that is heard; arrays have one entry for each window."""
 
     clip: Ids  # place of the window's clip in the list of clips
+    labelled: Flags  # False where the clip's group is known and its label is not
     confidence: Floats  # probability of the likeliest label
     top1: Flags  # the likeliest label is the clip's
     top3: Flags  # one of the three likeliest labels is the clip's
@@ -47,7 +49,7 @@ class Score:
 
     clips: int
     windows: int
-    top1: Share
+    top1: Share  # of the windows whose label is known, as top3
     top3: Share
     named: Share
 
@@ -74,52 +76,67 @@ class Reliability:
     sure_named: float  # share of those whose label or group is right
 
 
-def guess(probe: Probe, windows: Windows, clips: Sequence[ProbeClip]) -> Guesses:
+def guess(
+    probe: Probe, windows: Windows, clips: Sequence[ProbeClip], ontology: Ontology
+) -> Guesses:
     """Return what `probe` says of the windows of `clips` that are heard.
 
     A clip whose label the probe never saw is always wrong, but its group may be named. The
-    probability of a group is the sum over its labels.
+    probability of a group is the sum over its labels. A clip that is labelled with a group is
+    named if the guess is in that group or in one below it.
     """
-    group_of: dict[str, str] = {clip.label: clip.group for clip in clips}
-    groups = sorted({group_of.get(label, label) for label in probe.labels})
-    place = {group: i for i, group in enumerate(groups)}
-    member = np.zeros((len(probe.labels), len(groups)), np.float32)
-    for i, label in enumerate(probe.labels):
-        member[i, place[group_of.get(label, label)]] = 1.0
+    group_of = {label: ontology.group_of.get(label, label) for label in probe.labels}
+    groups = sorted(set(group_of.values()))
+    member = np.array([[group_of[label] == group for group in groups] for label in probe.labels])
     ids = windows.clip[windows.heard]
     probability = probe.probabilities(windows.embedding[windows.heard])
-    label_place = {label: i for i, label in enumerate(probe.labels)}
-    truth = np.array([label_place.get(clips[i].label, -1) for i in ids])
-    truth_group = np.array([place.get(clips[i].group, -1) for i in ids])
+    best_group = (probability @ member.astype(np.float32)).argmax(1)
+    place = {label: i for i, label in enumerate(probe.labels)}
+    truth = np.array([place.get(clips[i].label, -1) for i in ids])
     order = np.argsort(-probability, axis=1, kind="stable")[:, :3]
-    best_group = (probability @ member).argmax(1)
     top1 = order[:, 0] == truth
+    named = [_holds(clips[i], groups[k], ontology) for i, k in zip(ids, best_group, strict=True)]
     return Guesses(
         ids,
+        np.array([not clips[i].group_only for i in ids]),
         probability.max(1),
         top1,
         (order == truth[:, None]).any(1),
-        top1 | (best_group == truth_group),
+        top1 | np.array(named),
     )
+
+
+def _holds(clip: ProbeClip, group: str, ontology: Ontology) -> bool:
+    """Return True if `group` is true of the clip, as far as its label says."""
+    below = clip.group_only and group in ontology.groups and clip.group in ontology.above(group)
+    return group == clip.group or below
 
 
 def score(guesses: Guesses, chosen: Iterable[int]) -> Score:
     """Return the score of the windows of the clips at the places `chosen`."""
     pick = np.isin(guesses.clip, [*chosen])
-    clips = len(np.unique(guesses.clip[pick]))
+    labelled = pick & guesses.labelled
 
-    def share(right: Flags) -> Share:
-        value = float(right[pick].mean()) if clips else 0.0
+    def share(right: Flags, of: Flags) -> Share:
+        clips = len(np.unique(guesses.clip[of]))
+        value = float(right[of].mean()) if clips else 0.0
         return Share(value, *wilson(round(value * clips), clips))
 
     return Score(
-        clips, int(pick.sum()), share(guesses.top1), share(guesses.top3), share(guesses.named)
+        len(np.unique(guesses.clip[pick])),
+        int(pick.sum()),
+        share(guesses.top1, labelled),
+        share(guesses.top3, labelled),
+        share(guesses.named, pick),
     )
 
 
 def reliability(guesses: Guesses, chosen: Iterable[int]) -> Reliability:
-    """Return how far the confidence of the windows of the clips `chosen` can be believed."""
-    pick = np.isin(guesses.clip, [*chosen])
+    """Return how far the confidence in windows of the clips `chosen` can be believed.
+
+    Windows whose label is not known do not count.
+    """
+    pick = np.isin(guesses.clip, [*chosen]) & guesses.labelled
     confidence, right, named = (
         guesses.confidence[pick], guesses.top1[pick], guesses.named[pick]
     )  # fmt: skip

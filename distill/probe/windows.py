@@ -38,20 +38,17 @@ def clip_windows(audio: Floats, key: str) -> list[Window]:
         starts = sorted({*range(0, last - HOP // 2, HOP), last})
         return [Window(audio[start : start + WINDOW], True) for start in starts]
     rng = np.random.default_rng(zlib.crc32(key.encode()))
-    placed = _placed(audio, rng)
-    if 2 * len(audio) + PAUSE <= WINDOW:
-        period = np.concatenate([audio, np.zeros(PAUSE, np.float32)])
-        return [Window(placed, True), Window(np.resize(period, WINDOW) + _noise(rng), False)]
-    return [Window(placed, True), Window(_placed(audio, rng), False)]
+    level = np.float32(10.0 ** (rng.uniform(*NOISE_DBFS) / 20.0))
+    noise = level * shaped_noise(rng, WINDOW, 1.0)
+    placed = Window(_placed(audio, noise, rng), True)
+    if 2 * len(audio) + PAUSE > WINDOW:
+        return [placed, Window(_placed(audio, noise, rng), False)]
+    period = np.concatenate([audio, np.zeros(PAUSE, np.float32)])
+    return [placed, Window(noise + np.resize(period, WINDOW), False)]
 
 
-def _placed(audio: Floats, rng: np.random.Generator) -> Floats:
-    window = _noise(rng)
+def _placed(audio: Floats, noise: Floats, rng: np.random.Generator) -> Floats:
+    window = noise.copy()
     start = int(rng.integers(WINDOW - len(audio) + 1))
     window[start : start + len(audio)] += audio
     return window
-
-
-def _noise(rng: np.random.Generator) -> Floats:
-    level = np.float32(10.0 ** (rng.uniform(*NOISE_DBFS) / 20.0))
-    return level * shaped_noise(rng, WINDOW, 1.0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from distill.errors import CorpusError
 from distill.probe.page import percent
-from distill.probe.run import Data, examine, train_on
+from distill.probe.run import Data, train_on
 from distill.probe.scores import Reliability, Score, guess, reliability, score
 
 HEADING = "## What is the data worth?"
@@ -26,35 +27,39 @@ class Row:
 
 
 def worth(data: Data, before: Data | None) -> list[Row]:
-    """Train a probe on the training clips of more and more collections.
-
-    The collections come in the order of their first clip in the corpus.
+    """Train a probe on the training clips of more and more sources.
 
     Parameters
     ----------
     before
-        An older corpus, for the first row; its probe is examined on `data`, too.
+        An older corpus. The first row is a probe that was trained on it, the second one a probe
+        that was trained on its sources as they are in `data`. The collections follow in the order
+        of their first clip.
     """
     rows = []
-    dev, test = data.of_split("dev"), data.of_split("test")
+    train, dev, test = (data.of_split(split) for split in ("train", "dev", "test"))
+
+    def add(name: str, trained: Data, chosen: list[int]) -> None:
+        found = guess(train_on(trained, chosen), data.windows, data.clips, data.ontology)
+        labels = len({trained.clips[i].label for i in chosen})
+        rows.append(
+            Row(name, len(chosen), labels, score(found, dev), score(found, test),
+                reliability(found, test))
+        )  # fmt: skip
+
+    known: set[str] = set()
     if before is not None:
-        chosen = before.of_split("train")
-        guesses = guess(train_on(before, chosen), data.windows, data.clips)
-        rows.append(
-            Row("the corpus before", len(chosen), len({before.clips[i].label for i in chosen}),
-                score(guesses, dev), score(guesses, test), reliability(guesses, test))
-        )  # fmt: skip
-    train = data.of_split("train")
-    collections = list(dict.fromkeys(data.clips[i].collection for i in train))
-    for number, name in enumerate(collections, 1):
-        some = collections[:number]
-        chosen = [i for i in train if data.clips[i].collection in some]
-        found = examine(data, chosen).guesses
-        rows.append(
-            Row(("+ " if number > 1 else "") + (name or "all"), len(chosen),
-                len({data.clips[i].label for i in chosen}),
-                score(found, dev), score(found, test), reliability(found, test))
-        )  # fmt: skip
+        known = {clip.source for clip in before.clips}
+        add("the corpus before", before, before.of_split("train"))
+    stages = defaultdict(list)
+    for i in train:
+        clip = data.clips[i]
+        stages["the same sources now" if clip.source in known else clip.collection].append(i)
+    order = sorted(stages, key=lambda name: name != "the same sources now")
+    chosen: list[int] = []
+    for number, name in enumerate(order):
+        chosen = chosen + stages[name]
+        add(("+ " if number else "") + (name or "other sources"), data, chosen)
     return rows
 
 
@@ -63,15 +68,15 @@ def section(rows: list[Row]) -> str:
     lines = [
         HEADING,
         "",
-        "A probe (one hidden layer on the teacher's embedding) is trained on the clips of each row, "
-        "which adds a collection of sources to the row above, and names windows of 5 s of whole "
-        "sources that it was not trained on. *Named*: the likeliest label or the likeliest group is "
-        "right. *Sure*: the share of windows with a confidence above 50 %, and how many of these are "
-        "right. ECE: expected calibration error. Intervals (95 %) count clips. "
+        "A probe (one hidden layer on the teacher's embedding) is trained on the clips of each "
+        "row, which adds a collection of sources to the row above. It names windows of 5 s of "
+        "whole sources that it was not trained on. *Named*: the likeliest label or the likeliest "
+        "group is right. *Sure*: the share of windows with a confidence above 50 %, and how many "
+        "of these are right. ECE: expected calibration error. Intervals (95 %) count clips. "
         "`aac-distill probe` makes this section.",
         "",
-        "| training data | clips | labels | dev top-1 | test top-1 | test top-3 | test named | sure, "
-        "right | ECE |",
+        "| training data | clips | labels | dev top-1 | test top-1 | test top-3 | test named | "
+        "sure, right | ECE |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
