@@ -28,7 +28,7 @@ ONTOLOGY = Ontology(
      for name, parent in (("animal", ""), ("dog", "animal"), ("person", ""), ("weather", ""))},
     {"Bark": "dog", "Howl": "dog", "Cough": "person", "Sneeze": "person", "Rain": "weather"},
 )  # fmt: skip
-QUICK = ProbeConfig(hidden=32, epochs=40, batch=16, rate=1e-2)
+QUICK = ProbeConfig(hidden=32, epochs=20, batch=16, rate=2e-2)
 
 
 def bands(audio: np.ndarray) -> np.ndarray:

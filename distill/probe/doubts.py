@@ -6,24 +6,28 @@ Northcutt, Jiang, Chuang, *Confident Learning: Estimating Uncertainty in Dataset
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distill.corpus.sources import OWN
 from distill.corpus.tables import BANK, Recipe
+from distill.probe.classifier import ProbeConfig
 from distill.probe.clips import ProbeClip
 from distill.probe.out_of_fold import out_of_fold
 from distill.probe.run import Data
 from edge.features import Floats
 
 FIRST = 10  # classes of the tagger that count
-# The rule: a clip is dropped only if all of this holds.
-LEAST_LABEL = 0.05  # The probe gives the label less than this ...
-LEAST_GROUP = 0.15  # ... and the group less than this,
-# and no compatible class is among the tagger's first ten. The clip gets the probe's label instead:
-RELABEL = 0.7  # if the probe gives that label this much, and the tagger hears it, too.
+# The rule. A doubtful clip is dropped only if the probe gives its label less than LEAST_LABEL and
+# its group less than LEAST_GROUP, and none of the tagger's first ten classes agrees with either.
+LEAST_LABEL = 0.05
+LEAST_GROUP = 0.15
+# It gets the probe's label instead if the probe gives that label RELABEL or more, and one of the
+# tagger's first five classes agrees with it.
+RELABEL = 0.7
+RELABEL_FIRST = 5
 
 # Sources that the build renders, or whose labels people gave by listening or by recording the
 # thing itself: a model does not know better.
@@ -51,7 +55,7 @@ class Doubt:
     guesses: tuple[tuple[str, float], ...]  # their three likeliest labels
     tags: tuple[str, ...]  # first classes of the tagger, the likeliest first
     compatible: bool  # One of them agrees with the label or its group.
-    decision: str  # "drop", "relabel" or "keep"
+    decision: str = "keep"  # or "drop" or "relabel"
     new_label: str = ""
 
 
@@ -61,6 +65,7 @@ def find_doubts(
     classes: list[str],
     audioset: Mapping[str, tuple[str, ...]],
     trusted: frozenset[str],
+    config: ProbeConfig | None = None,
 ) -> list[Doubt]:
     """Return the doubtful clips of `train` and `val`, the most doubtful of each label first.
 
@@ -75,7 +80,7 @@ def find_doubts(
     """
     from cleanlab.filter import find_label_issues
 
-    judged, labels, probability = out_of_fold(data)
+    judged, labels, probability = out_of_fold(data, config)
     column = {label: k for k, label in enumerate(labels)}
     group_of = {clip.label: clip.group for clip in data.clips if not clip.group_only}
     given = np.array([column[data.clips[i].label] for i in judged])
@@ -95,12 +100,9 @@ def find_doubts(
         agreeing |= {clip.label, *audioset.get(clip.label, ())}
         compatible = not agreeing.isdisjoint(own)
         label_p = float(probability[k, given[k]])
-        decision, new_label = _decide(
-            clip, label_p, group_p, best[0], own, compatible, audioset, trusted
-        )
-        doubts.append(
-            Doubt(clip, label_p, group_p, tuple(best), own, compatible, decision, new_label)
-        )
+        doubt = Doubt(clip, label_p, group_p, tuple(best), own, compatible)
+        decision, new_label = decide(doubt, audioset, trusted)
+        doubts.append(replace(doubt, decision=decision, new_label=new_label))
     return sorted(doubts, key=lambda doubt: (doubt.clip.label, doubt.label_p))
 
 
@@ -109,23 +111,18 @@ def trusted(recipe: Recipe) -> frozenset[str]:
     return TRUSTED | {label.name for label in recipe.labels.values() if label.decision}
 
 
-def _decide(
-    clip: ProbeClip,
-    label_p: float,
-    group_p: float,
-    best: tuple[str, float],
-    tags: tuple[str, ...],
-    compatible: bool,
-    audioset: Mapping[str, tuple[str, ...]],
-    trusted: frozenset[str],
+def decide(
+    doubt: Doubt, audioset: Mapping[str, tuple[str, ...]], trusted: frozenset[str]
 ) -> tuple[str, str]:
-    if compatible or label_p >= LEAST_LABEL or group_p >= LEAST_GROUP:
+    """Return the decision of the rule, and the new label of a clip that is relabelled."""
+    label, (best, share) = doubt.clip.label, doubt.guesses[0]
+    if doubt.compatible or doubt.label_p >= LEAST_LABEL or doubt.group_p >= LEAST_GROUP:
         return "keep", ""
-    if not audioset.get(clip.label) or {clip.source, clip.label} & trusted:
+    if not audioset.get(label) or {doubt.clip.source, label} & trusted:
         return "keep", ""
-    heard = {best[0], *audioset.get(best[0], ())}
-    if best[1] >= RELABEL and not heard.isdisjoint(tags[:5]):
-        return "relabel", best[0]
+    heard = {best, *audioset.get(best, ())}
+    if share >= RELABEL and not heard.isdisjoint(doubt.tags[:RELABEL_FIRST]):
+        return "relabel", best
     return "drop", ""
 
 
