@@ -75,8 +75,8 @@ def train_probe(
     place = {name: i for i, name in enumerate(names)}
     kinds = sorted(set(labels))
     target = np.zeros((len(kinds), len(names)), np.bool_)  # the labels that each kind may be
-    for row, kind in zip(target, kinds, strict=True):
-        row[[place[name] for name in groups.get(kind, [kind]) if name in place]] = True
+    for i, kind in enumerate(kinds):
+        target[i, [place[name] for name in groups.get(kind, [kind]) if name in place]] = True
     kind_of = {kind: i for i, kind in enumerate(kinds)}
     truth = np.array([kind_of[label] for label in labels], np.int64)
     usable = target.any(1)[truth]  # A group may have no label that is trained.
@@ -109,7 +109,9 @@ def _fit(x: Tensor, target: Tensor, weight: Tensor, config: ProbeConfig) -> nn.M
         optimiser, config.rate, total_steps=steps, pct_start=0.1
     )
     for _ in range(config.epochs):
-        for some in torch.randperm(len(x)).split(config.batch):
+        order = torch.randperm(len(x))
+        for start in range(0, len(x), config.batch):
+            some = order[start : start + config.batch]
             score = layers(x[some]).log_softmax(1).masked_fill(~target[some], -torch.inf)
             loss = -(score.logsumexp(1) * weight[some]).mean()
             optimiser.zero_grad()

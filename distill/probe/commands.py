@@ -61,5 +61,8 @@ def _data(corpus: Path, tagger: Tagger) -> Data:
 def _logits(tagger: Tagger, embeddings: Floats) -> Floats:
     """Return the tagger's logits (windows, classes) from its embeddings (windows, 384)."""
     with torch.inference_mode():
-        rows = [tagger.classifier[2:](part) for part in torch.from_numpy(embeddings).split(1024)]
+        parts = [
+            torch.from_numpy(embeddings[i : i + 1024]) for i in range(0, len(embeddings), 1024)
+        ]
+        rows = [tagger.classifier[2:](part) for part in parts]
     return np.concatenate([row.numpy() for row in rows])
