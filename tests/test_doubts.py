@@ -76,8 +76,8 @@ def test_a_false_label_is_found_and_test_clips_are_not_judged(tmp_path: Path) ->
     ("label_p", "group_p", "best", "tags", "decision"),
     [
         (0.01, 0.02, 0.9, ("Cough", "Rain"), ("relabel", "Cough")),
-        (0.01, 0.02, 0.6, ("Cough", "Rain"), ("drop", "")),  # the probe is not sure
-        (0.01, 0.02, 0.9, ("Rain", "Speech"), ("drop", "")),  # the tagger does not agree
+        (0.01, 0.02, 0.7, ("Cough", "Rain"), ("drop", "")),  # the probe is not sure
+        (0.01, 0.02, 0.9, ("Rain", "Speech", "Cough"), ("drop", "")),  # nor is the tagger
         (0.06, 0.07, 0.9, ("Cough", "Rain"), ("keep", "")),  # the label is possible
         (0.01, 0.20, 0.8, ("Cough", "Rain"), ("keep", "")),  # the group is possible
         (0.01, 0.02, 0.9, ("Cough", "Bark"), ("keep", "")),  # the tagger hears the label

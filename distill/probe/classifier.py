@@ -22,9 +22,9 @@ class ProbeConfig:
 
     hidden: int = 512
     dropout: float = 0.5
-    epochs: int = 30
+    epochs: int = 20
     batch: int = 256
-    rate: float = 2e-3
+    rate: float = 5e-4
     decay: float = 1e-2
     balance: float = 0.5  # a label's windows weigh count^-balance each; 1 makes all labels equal
     seed: int = 0

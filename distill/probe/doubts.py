@@ -5,6 +5,8 @@ Northcutt, Jiang, Chuang, *Confident Learning: Estimating Uncertainty in Dataset
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -25,9 +27,12 @@ FIRST = 10  # classes of the tagger that count
 LEAST_LABEL = 0.05
 LEAST_GROUP = 0.15
 # It gets the probe's label instead if the probe gives that label RELABEL or more, and one of the
-# tagger's first five classes agrees with it.
-RELABEL = 0.7
-RELABEL_FIRST = 5
+# tagger's first RELABEL_FIRST classes agrees with it.
+RELABEL = 0.8
+RELABEL_FIRST = 2
+# If that decides about more than this share of a label's clips, the models do not know the label:
+# then all of its clips stay.
+MOST_OF_LABEL = 0.5
 
 # Sources that the build renders, or whose labels people gave by listening or by recording the
 # thing itself: a model does not know better.
@@ -84,9 +89,15 @@ def find_doubts(
     column = {label: k for k, label in enumerate(labels)}
     group_of = {clip.label: clip.group for clip in data.clips if not clip.group_only}
     given = np.array([column[data.clips[i].label] for i in judged])
-    flagged = find_label_issues(
-        given, probability, return_indices_ranked_by="self_confidence", n_jobs=1
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that rare labels may hide more mistakes
+        flagged = find_label_issues(
+            given,
+            probability,
+            filter_by="confident_learning",
+            return_indices_ranked_by="self_confidence",
+            n_jobs=1,
+        )
     tags = _tags(data, logits, classes)
     doubts = []
     for k in flagged:
@@ -103,6 +114,13 @@ def find_doubts(
         doubt = Doubt(clip, label_p, group_p, tuple(best), own, compatible)
         decision, new_label = decide(doubt, audioset, trusted)
         doubts.append(replace(doubt, decision=decision, new_label=new_label))
+    count = Counter(data.clips[i].label for i in judged)
+    decided = Counter(doubt.clip.label for doubt in doubts if doubt.decision != "keep")
+    unknown = {label for label in decided if decided[label] > MOST_OF_LABEL * count[label]}
+    doubts = [
+        replace(doubt, decision="keep", new_label="") if doubt.clip.label in unknown else doubt
+        for doubt in doubts
+    ]
     return sorted(doubts, key=lambda doubt: (doubt.clip.label, doubt.label_p))
 
 
