@@ -103,15 +103,16 @@ def _fit(x: Tensor, target: Tensor, weight: Tensor, config: ProbeConfig) -> nn.M
         nn.Dropout(config.dropout),
         nn.Linear(config.hidden, target.shape[1]),
     )
-    steps = config.epochs * -(-len(x) // config.batch)
+    batch = min(config.batch, -(-len(x) // 8))  # a small corpus needs steps, too
+    steps = config.epochs * -(-len(x) // batch)
     optimiser = torch.optim.AdamW(layers.parameters(), lr=config.rate, weight_decay=config.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, config.rate, total_steps=steps, pct_start=0.1
     )
     for _ in range(config.epochs):
         order = torch.randperm(len(x))
-        for start in range(0, len(x), config.batch):
-            some = order[start : start + config.batch]
+        for start in range(0, len(x), batch):
+            some = order[start : start + batch]
             score = layers(x[some]).log_softmax(1).masked_fill(~target[some], -torch.inf)
             loss = -(score.logsumexp(1) * weight[some]).mean()
             optimiser.zero_grad()
