@@ -79,7 +79,7 @@ def train_probe(
         target[i, [place[name] for name in groups.get(kind, [kind]) if name in place]] = True
     kind_of = {kind: i for i, kind in enumerate(kinds)}
     truth = np.array([kind_of[label] for label in labels], np.int64)
-    usable = target.any(1)[truth]  # A group may have no label that is trained.
+    usable = np.asarray(target.any(1))[truth]  # A group may have no label that is trained.
     embeddings, truth = embeddings[usable], truth[usable]
     mean, spread = embeddings.mean(0), embeddings.std(0) + 1e-3
     x = torch.from_numpy((embeddings - mean) / spread)
