@@ -12,7 +12,7 @@ from distill.corpus.sources import OWN
 from distill.corpus.tables import load_recipe
 from distill.probe.doubt_pages import write_pages
 from distill.probe.doubts import find_doubts, trusted
-from distill.probe.embeddings import teacher_embedding
+from distill.probe.embeddings import Embed, teacher_embedding
 from distill.probe.page import page
 from distill.probe.run import Data, examine, load, training_clips
 from distill.probe.worth import section, worth, write_section
@@ -22,21 +22,21 @@ from edge.features import Floats
 
 def probe(corpus: Path, teacher: Path, without: Sequence[str]) -> str:
     """Return the page of a probe on the teacher's embedding."""
-    data = _data(corpus, load_tagger(teacher))
+    data = _teacher_data(corpus, load_tagger(teacher))
     return page(examine(data, training_clips(data, without)))
 
 
 def table(corpus: Path, teacher: Path, before: Path | None, file: Path) -> None:
     """Write the table of what each collection of sources adds into a Markdown file."""
     tagger = load_tagger(teacher)
-    old = None if before is None else _data(before, tagger)
-    write_section(file, section(worth(_data(corpus, tagger), old)))
+    old = None if before is None else _teacher_data(before, tagger)
+    write_section(file, section(worth(_teacher_data(corpus, tagger), old)))
 
 
 def doubts(corpus: Path, teacher: Path, out: Path) -> str:
     """Write the pages of doubtful clips to `out`; return a line that says how many there are."""
     tagger = load_tagger(teacher)
-    data = _data(corpus, tagger)
+    data = _teacher_data(corpus, tagger)
     recipe = load_recipe()
     audioset = {label.name: label.audioset for label in recipe.labels.values()}
     found = find_doubts(
@@ -51,11 +51,25 @@ def doubts(corpus: Path, teacher: Path, out: Path) -> str:
     return f"{len(found)} doubtful clips, {decided} decided by the rule; wrote {out}"
 
 
-def _data(corpus: Path, tagger: Tagger) -> Data:
+def load_data(corpus: Path, embed: Embed, name: str) -> Data:
+    """Return the clips of a corpus with the embeddings of any encoder.
+
+    `examine` and `page` say what a probe on them comes to. The embeddings are kept in
+    `corpus`/probe/`name`.npz, so each state of an encoder needs its own `name`.
+
+    Parameters
+    ----------
+    embed
+        From audio (batch, samples at 32 kHz) to embeddings (batch, width).
+    """
     recipe = load_recipe()
     collections = {name: entry.collection for name, entry in recipe.sources.items()}
     collections[OWN] = "made by the build"
-    return load(corpus, recipe.ontology, collections, teacher_embedding(tagger), "teacher")
+    return load(corpus, recipe.ontology, collections, embed, name)
+
+
+def _teacher_data(corpus: Path, tagger: Tagger) -> Data:
+    return load_data(corpus, teacher_embedding(tagger), "teacher")
 
 
 def _logits(tagger: Tagger, embeddings: Floats) -> Floats:
