@@ -219,6 +219,11 @@ def test_the_command_prints_a_page(tmp_path: Path, capsys: pytest.CaptureFixture
     out = capsys.readouterr().out
     assert "| val | 4 |" in out
     assert "| Sneeze | test | 2 | 1 |" in out
+    page, before = tmp_path / "page.md", ["--before", str(corpus)]
+    arguments = ["probe", str(corpus), "--teacher", str(teacher), "--table", str(page), *before]
+    assert main(arguments) == 0
+    assert "| the corpus before | 8 | 4 |" in page.read_text(encoding="utf-8")
+    capsys.readouterr()
     assert main(["probe", str(corpus), "--teacher", str(teacher), "--without", "x"]) == 2
     assert the_line(capsys.readouterr().err).startswith("--without: 'x' is no source")
     assert main(["probe", str(tmp_path), "--teacher", str(teacher)]) == 2
