@@ -35,6 +35,29 @@ def parser() -> argparse.ArgumentParser:
     b.add_argument("--teacher", type=Path, help="folder with the AudioSet tagger, to check labels")
     o = actions.add_parser("credits", help="print the sources that a model owes its training")
     o.add_argument("folder", type=Path, help="a corpus that was built")
+    d = actions.add_parser("doubts", help="write pages of the clips whose label is doubtful")
+    d.add_argument("folder", type=Path, metavar="corpus", help="an open corpus that was built")
+    d.add_argument("--teacher", type=Path, required=True, help="folder with the AudioSet tagger")
+    d.add_argument("--out", type=Path, required=True, help="folder for pages and decisions.csv")
+    o = commands.add_parser(
+        "probe", help="train a small classifier in minutes, to see what labelled audio is worth"
+    )
+    o.add_argument("corpus", type=Path, help="an open corpus that was built")
+    o.add_argument("--teacher", type=Path, required=True, help="folder with the AudioSet tagger")
+    o.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a source or collection of sources not to train on; may be repeated",
+    )
+    o.add_argument(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="instead, add the collections one by one and write the table into a Markdown file",
+    )
+    o.add_argument("--before", type=Path, help="an older corpus, for the first row of --table")
     s = commands.add_parser("scenes", help="write simulated scenes with captions and times")
     s.add_argument("folder", type=Path, help="where the WAV files and scenes.jsonl go")
     _corpus_option(s)
@@ -91,7 +114,7 @@ def _corpus_option(command: argparse.ArgumentParser) -> None:
 
 
 def _corpus(args: argparse.Namespace) -> None:
-    {"build": _build, "credits": _credits}[args.action](args)
+    {"build": _build, "credits": _credits, "doubts": _doubts}[args.action](args)
 
 
 def _build(args: argparse.Namespace) -> None:
@@ -117,6 +140,22 @@ def _credits(args: argparse.Namespace) -> None:
 
     found = credits(read_rows(args.folder), ["train"])
     print("\n".join(table(found, load_recipe())))
+
+
+def _doubts(args: argparse.Namespace) -> None:
+    from distill.probe.commands import doubts
+
+    print(doubts(args.folder, args.teacher, args.out))
+
+
+def _probe(args: argparse.Namespace) -> None:
+    from distill.probe.commands import probe, table
+
+    if args.table is None:
+        print(probe(args.corpus, args.teacher, args.without))
+    else:
+        table(args.corpus, args.teacher, args.before, args.table)
+        print(f"wrote the table into {args.table}")
 
 
 def _scenes(args: argparse.Namespace) -> None:
@@ -178,6 +217,7 @@ def _keep(args: argparse.Namespace) -> None:
 
 COMMANDS = {
     "corpus": _corpus,
+    "probe": _probe,
     "scenes": _scenes,
     "prepare": _prepare,
     "train": _train,
