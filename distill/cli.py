@@ -18,12 +18,7 @@ def parser() -> argparse.ArgumentParser:
     actions = c.add_subparsers(dest="action", required=True)
     b = actions.add_parser("build", help="build it; goes on where an earlier build ended")
     b.add_argument("folder", type=Path, help="where the clips go")
-    b.add_argument(
-        "--cache",
-        type=Path,
-        default=Path("~/.cache/aac-stream/packages"),
-        help="where packages are kept (~/.cache/aac-stream/packages)",
-    )
+    _cache_option(b)
     b.add_argument(
         "--shared",
         type=Path,
@@ -39,6 +34,14 @@ def parser() -> argparse.ArgumentParser:
     d.add_argument("folder", type=Path, metavar="corpus", help="an open corpus that was built")
     d.add_argument("--teacher", type=Path, required=True, help="folder with the AudioSet tagger")
     d.add_argument("--out", type=Path, required=True, help="folder for pages and decisions.csv")
+    u = actions.add_parser(
+        "pool",
+        help="gather unlabelled audio from Debian packages; goes on where it was interrupted",
+    )
+    u.add_argument("folder", type=Path, help="where the audio goes")
+    _cache_option(u)
+    u.add_argument("--teacher", type=Path, required=True, help="folder with the AudioSet tagger")
+    u.add_argument("--hours", type=float, default=40.0, help="hours of audio at most (40)")
     o = commands.add_parser(
         "probe", help="train a small classifier in minutes, to see what labelled audio is worth"
     )
@@ -88,6 +91,21 @@ def parser() -> argparse.ArgumentParser:
     t.add_argument(
         "--start", type=Path, help="ImageNet values of the encoder, or a student, to start from"
     )
+    d = commands.add_parser(
+        "breadth", help="teach an encoder what the tagger hears, without labels; resumable"
+    )
+    d.add_argument("config", type=Path, help="for example distill/experiments/breadth.yaml")
+    d.add_argument(
+        "--corpus",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="folder with clips.csv, of whose train split the audio is taken; may be repeated",
+    )
+    d.add_argument("--pool", type=Path, help="folder that `corpus pool` made")
+    d.add_argument("--teacher", type=Path, required=True, help="folder with the AudioSet tagger")
+    d.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
     e = commands.add_parser("evaluate", help="how well bundles caption what was held back")
     e.add_argument("bundles", type=Path, nargs="*", help="bundles (default: the one that ships)")
     _corpus_option(e)
@@ -109,12 +127,32 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+def _cache_option(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--cache",
+        type=Path,
+        default=Path("~/.cache/aac-stream/packages"),
+        help="where packages are kept (~/.cache/aac-stream/packages)",
+    )
+
+
 def _corpus_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--corpus", type=Path, required=True, help="an open corpus that was built")
 
 
 def _corpus(args: argparse.Namespace) -> None:
-    {"build": _build, "credits": _credits, "doubts": _doubts}[args.action](args)
+    {"build": _build, "pool": _pool, "credits": _credits, "doubts": _doubts}[args.action](args)
+
+
+def _pool(args: argparse.Namespace) -> None:
+    from distill.corpus.pool import build_pool, packages
+    from distill.teachers.tagger import load_tagger
+
+    tagger = load_tagger(args.teacher)
+    cache = args.cache.expanduser()
+    pool = build_pool(packages(), args.hours, args.folder, cache, tagger, print)
+    hours = sum(excerpt.samples for excerpt in pool.excerpts) / 32_000 / 3600
+    print(f"wrote {hours:.1f} h of audio from {len({e.package for e in pool.excerpts})} packages")
 
 
 def _build(args: argparse.Namespace) -> None:
@@ -193,6 +231,24 @@ def _train(args: argparse.Namespace) -> None:
     print(f"wrote {path}")
 
 
+def _breadth(args: argparse.Namespace) -> None:
+    from distill.corpus.dataset import load_all, read_clips
+    from distill.corpus.pool import read_pool
+    from distill.scenes.noise import RATE
+    from distill.teachers.tagger import load_tagger
+    from distill.training.breadth import BreadthConfig, train_breadth
+    from distill.training.config import read_config
+
+    config = read_config(args.config, BreadthConfig)
+    tagger = load_tagger(args.teacher)
+    clips = [c for folder in args.corpus for c in read_clips(folder) if c.split == "train"]
+    audio = load_all(clips, RATE)
+    if args.pool:
+        audio += read_pool(args.pool).audio
+    path = train_breadth(config, audio, tagger, args.out, print)
+    print(f"wrote {path}")
+
+
 def _evaluate(args: argparse.Namespace) -> None:
     from distill.evaluation.driver import examine
 
@@ -221,6 +277,7 @@ COMMANDS = {
     "scenes": _scenes,
     "prepare": _prepare,
     "train": _train,
+    "breadth": _breadth,
     "evaluate": _evaluate,
     "ablation": _ablation,
     "keep": _keep,

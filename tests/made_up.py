@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, object]] = {
         "teacher_batch": 4,
         "beam": 2,
     },
+    "breadth": {"steps": 3, "batch": 2, "frames": 64, "blockwise_steps": 1, "decay": 1},
     "default": {"steps": 2, "batch": 3, "warmup": 1, "checkpoint_every": 2},
 }
 

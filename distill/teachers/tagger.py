@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from distill.errors import CorpusError
 from distill.models.checkpoint import DAMAGE
+from distill.models.mobilenet import mobilenet_layers
 
 SAMPLE_RATE = 32_000
 N_FFT = 1024
@@ -25,86 +26,6 @@ N_MELS = 128
 F_MAX = 15_000.0
 EMBEDDING_DIM = 384
 WIDTH = 0.4
-
-# kernel, expanded channels, output channels, squeeze-and-excitation, hardswish, stride
-BLOCKS = [
-    (3, 16, 16, False, False, 1),
-    (3, 64, 24, False, False, 2),
-    (3, 72, 24, False, False, 1),
-    (5, 72, 40, True, False, 2),
-    (5, 120, 40, True, False, 1),
-    (5, 120, 40, True, False, 1),
-    (3, 240, 80, False, True, 2),
-    (3, 200, 80, False, True, 1),
-    (3, 184, 80, False, True, 1),
-    (3, 184, 80, False, True, 1),
-    (3, 480, 112, True, True, 1),
-    (3, 672, 112, True, True, 1),
-    (5, 672, 160, True, True, 2),
-    (5, 960, 160, True, True, 1),
-    (5, 960, 160, True, True, 1),
-]
-
-
-def _width(channels: float) -> int:
-    """`channels` rounded to a multiple of 8, never below 90 % of it (Howard et al.)."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
-
-
-def _conv(
-    inputs: int, outputs: int, kernel: int, stride: int, groups: int, act: nn.Module | None
-) -> nn.Sequential:
-    layers: list[nn.Module] = [
-        nn.Conv2d(inputs, outputs, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01),
-    ]
-    return nn.Sequential(*layers, act) if act is not None else nn.Sequential(*layers)
-
-
-class _Squeeze(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        inner = _width(channels // 4)
-        self.fc1 = nn.Linear(channels, inner)
-        self.fc2 = nn.Linear(inner, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        scale = self.fc2(torch.relu(self.fc1(x.mean((2, 3)))))
-        return x * torch.sigmoid(scale)[:, :, None, None]
-
-
-class _SqueezeBranches(nn.Module):
-    """The checkpoint keeps its one squeeze branch in a list of branches."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conc_se_layers = nn.ModuleList([_Squeeze(channels)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conc_se_layers[0](x)
-        return out
-
-
-class _Block(nn.Module):
-    def __init__(
-        self, inputs: int, kernel: int, hidden: int, outputs: int, se: bool, hs: bool, stride: int
-    ) -> None:
-        super().__init__()
-        act = nn.Hardswish if hs else nn.ReLU
-        layers: list[nn.Module] = []
-        if hidden != inputs:
-            layers.append(_conv(inputs, hidden, 1, 1, 1, act()))
-        layers.append(_conv(hidden, hidden, kernel, stride, hidden, act()))
-        if se:
-            layers.append(_SqueezeBranches(hidden))
-        layers.append(_conv(hidden, outputs, 1, 1, 1, None))
-        self.block = nn.Sequential(*layers)
-        self.residual = stride == 1 and inputs == outputs
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.block(x)
-        return x + y if self.residual else y
 
 
 def _kaldi_mel_bands() -> Tensor:
@@ -125,14 +46,7 @@ class Tagger(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        widths = [_width(WIDTH * 16)] + [_width(WIDTH * b[2]) for b in BLOCKS]
-        layers: list[nn.Module] = [_conv(1, widths[0], 3, 2, 1, nn.Hardswish())]
-        for i, (kernel, hidden, _, se, hs, stride) in enumerate(BLOCKS):
-            layers.append(
-                _Block(widths[i], kernel, _width(WIDTH * hidden), widths[i + 1], se, hs, stride)
-            )
-        layers.append(_conv(widths[-1], EMBEDDING_DIM, 1, 1, 1, nn.Hardswish()))
-        self.features = nn.Sequential(*layers)
+        self.features = mobilenet_layers(WIDTH, nn.Sigmoid)
         self.classifier = nn.Sequential(  # indices as in the checkpoint
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
