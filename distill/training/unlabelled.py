@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from distill.scenes.mic_augment import DeviceSpec, through_device
+from distill.scenes.mic_augment import DeviceSpec, draw_device, through_device
 from distill.scenes.noise import RATE
-from distill.scenes.room_augment import RoomSpec, placed_in_room
+from distill.scenes.room_augment import RoomSpec, draw_room, placed_in_room
 from edge.features import Floats
 
 LONGEST = 10 * RATE  # samples; a recording that is longer is not drawn more often
@@ -70,11 +70,11 @@ class UnlabelledBatches(Dataset[Tensor]):
 
     def _mixture(self, rng: np.random.Generator) -> Floats:
         spec = self._spec
-        mixture, _ = placed_in_room(rng, self._crop(rng), spec.room)
+        mixture, _ = placed_in_room(rng, self._crop(rng), spec.room, draw_room(rng, spec.room))
         if rng.random() < spec.mixed_share:
             mixture = mixture + self._crop(rng) * _gain(rng, spec.second_db)
         if rng.random() < spec.device_share:
-            return through_device(rng, mixture, spec.device)
+            return through_device(rng, mixture, spec.device, draw_device(rng, spec.device))
         mixture = mixture * _gain(rng, spec.gain_db)
         if rng.random() < spec.noise_share:
             noise = rng.standard_normal(len(mixture), dtype=np.float32)
