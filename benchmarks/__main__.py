@@ -2,6 +2,6 @@
 
 import sys
 
-from edge.start import aac_bench
+from edge.process.start import aac_bench
 
 sys.exit(aac_bench())

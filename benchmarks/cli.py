@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.plan import scenarios
 from benchmarks.results import FILE, read_result
 from edge.errors import AacStreamError
-from edge.program import INTERRUPTED, Parser, printed, run_program
+from edge.process.program import INTERRUPTED, Parser, printed, run_program
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "sample.ogg"
 

@@ -21,8 +21,8 @@ from benchmarks.systems import (
     of_before,
     of_bundles,
 )
-from edge.bundle import default_bundle
 from edge.errors import AacStreamError, BundleError
+from edge.inference.bundle import default_bundle
 
 MADE = tuple(f"fp32/{runtime}" for runtime in GRAPH_RUNTIMES)  # if they are asked for
 
@@ -75,7 +75,7 @@ def _check(args: argparse.Namespace) -> None:
     if not args.recording.exists():
         raise AacStreamError(f"{args.recording}: no such file; name one with --recording")
     try:
-        from edge.sources import FileSource
+        from edge.audio.file import FileSource
     except ModuleNotFoundError:
         return  # then no loop runs here; the result says so
     FileSource(args.recording, fast=True).close()

@@ -14,7 +14,7 @@ import torch
 from benchmarks.results import Setting
 from benchmarks.subjects import Times
 from distill.models.student import END, PAD, START, Student, StudentSpec
-from edge.features import Floats, LogMel
+from edge.inference.features import Floats, LogMel
 from export.published import DEFAULTS, ENCODER, FEATURES, MAX_TOKENS
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distill.scenes.noise import NOISES, RATE, shaped_noise
-from edge.features import Floats
+from edge.inference.features import Floats
 
 RATES = (8000, 16_000, 22_050, 44_100, 48_000, 96_000)  # Hz, of devices
 CHANNELS = (1, 2)

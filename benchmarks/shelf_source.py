@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from benchmarks.shelf import Device, Shelf
-from edge.features import Floats
-from edge.ring import NOTHING, Block, RingBuffer
-from edge.sources import RING_S
+from edge.audio.file import RING_S
+from edge.audio.ring_buffer import NOTHING, Block, RingBuffer
+from edge.inference.features import Floats
 
 GAP_S = (0.1, 60.0)  # between two devices
 BACK_S = 0.001  # of a gap are told with the first block after it, at the new rate

@@ -21,13 +21,13 @@ from benchmarks.machine import machine
 from benchmarks.scenarios.memory import held_mb, peak_mb
 from benchmarks.shelf import Shelf
 from benchmarks.shelf_source import Count, ShelfSource
-from edge.captioner import Captioner, load_captioner
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 from edge.config import StreamConfig
 from edge.errors import AacStreamError
-from edge.features import Floats
-from edge.loop import Loop, Stats
-from edge.track import Event, Track
+from edge.inference.captioner import Captioner, load_captioner
+from edge.inference.features import Floats
+from edge.streaming.event_tracker import Event, EventTracker
+from edge.streaming.pipeline import Stats, StreamingCaptioner
 
 SAMPLE = Path(__file__).parents[1] / "examples" / "sample.ogg"
 RATE = 32_000  # Hz, of the clips; the rate of the sample
@@ -115,10 +115,10 @@ def soak(
 ) -> Soak:
     """Hear `source` to its end; `tell` is called at each window."""
     began = time.monotonic()
-    loop = Loop(source, captioner, config)
+    loop = StreamingCaptioner(source, captioner, config)
     found = Soak(config.hop_s, source.count, loop.stats)
     source.between = lambda: found.memory.settle(source.count.made_s)
-    track = Track(config.hop_s)
+    track = EventTracker(config.hop_s)
     last_s = 0.0
     with TemporaryFile("w", encoding="utf-8") as out:
         for caption in loop.captions():

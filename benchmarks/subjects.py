@@ -10,12 +10,12 @@ from typing import Protocol
 
 from benchmarks.results import Setting
 from benchmarks.systems import System
-from edge.backends import Backend, load_backend
-from edge.bundle import Bundle, load_bundle
-from edge.captioner import Captioner
 from edge.errors import AacStreamError, NotInstalledError
-from edge.features import Floats, LogMel
-from edge.search import search
+from edge.inference.backends import Backend, load_backend
+from edge.inference.beam_search import search
+from edge.inference.bundle import Bundle, load_bundle
+from edge.inference.captioner import Captioner
+from edge.inference.features import Floats, LogMel
 
 
 class NotHereError(AacStreamError):

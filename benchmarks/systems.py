@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import distill
-from edge.bundle import read_manifest
+from edge.inference.bundle import read_manifest
 
 # Of which the bundle that ships was made; it comes with the repository, not with the package.
 CHECKPOINT = Path(distill.__file__).parent / "default.pt"

@@ -10,7 +10,7 @@ from benchmarks.results import Setting
 from benchmarks.subjects import NotHereError, Times
 from benchmarks.systems import System
 from distill.teachers.htsat_bart import random_htsat_bart
-from edge.features import Floats
+from edge.inference.features import Floats
 
 
 class Teacher:

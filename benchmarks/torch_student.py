@@ -13,9 +13,9 @@ from torch import nn
 from benchmarks.systems import System
 from distill.models.checkpoint import load_checkpoint
 from distill.models.student import END, PAD, START
-from edge.backends import Backend, Run
-from edge.bundle import Bundle, DecoderSpec
-from edge.features import Floats
+from edge.inference.backends import Backend, Run
+from edge.inference.bundle import Bundle, DecoderSpec
+from edge.inference.features import Floats
 from export.inference import DecoderGraph, EncoderGraph
 
 

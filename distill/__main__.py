@@ -2,6 +2,6 @@
 
 import sys
 
-from edge.start import aac_distill
+from edge.process.start import aac_distill
 
 sys.exit(aac_distill())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.errors import AacStreamError
-from edge.program import INTERRUPTED, Parser, printed, run_program
+from edge.process.program import INTERRUPTED, Parser, printed, run_program
 
 
 def parser() -> argparse.ArgumentParser:

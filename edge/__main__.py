@@ -1,5 +1,5 @@
 import sys
 
-from edge.start import aac_stream
+from edge.process.start import aac_stream
 
 sys.exit(aac_stream())

@@ -9,15 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from edge.audio.devices import list_inputs
 from edge.config import BACKENDS, LOG_LEVELS, StreamConfig, build_config
-from edge.inputs import list_inputs
 from edge.log import log_to_stderr, set_level
-from edge.outputs import FORMATS
 from edge.paths import expand_user
-from edge.program import Parser, run_program
-from edge.session import Session
-from edge.signals import Signals
-from edge.standard import open_standard_streams
+from edge.process.program import Parser, run_program
+from edge.process.standard_streams import open_standard_streams
+from edge.service.runner import Runner
+from edge.service.signals import Signals
+from edge.sinks.targets import FORMATS
 from edge.web.address import DEFAULT
 
 log = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ def _run(argv: Sequence[str] | None) -> int:
         with Signals() as signals:
             config = settings()
             set_level(config.log_level)
-            return Session(config, settings, signals).run()
+            return Runner(config, settings, signals).run()
     except KeyboardInterrupt:
         return 0
 

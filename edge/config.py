@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edge.backends import RUNTIMES
-from edge.broker import broker_of
-from edge.devices import devices_of
+from edge.device_setting import devices_of
 from edge.errors import ConfigError
-from edge.fill import check_type, shown
-from edge.outputs import SUBTITLES, check_outputs, targets_of
+from edge.inference.backends import RUNTIMES
 from edge.paths import expand_user
+from edge.schema import check_type, shown
+from edge.sinks.mqtt.broker import broker_of
+from edge.sinks.targets import SUBTITLES, check_outputs, targets_of
 from edge.web.address import address_of
 from edge.yaml_file import Entry, read_entries
 

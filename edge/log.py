@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import AbstractContextManager
 
-from edge.stderr import is_descriptor, refresh_stderr, write_stderr
+from edge.process.stderr import is_descriptor, refresh_stderr, write_stderr
 from edge.urls import without_secrets
 
 # Level numbers of syslog, as the journal of systemd reads them at the start of a line.

@@ -11,7 +11,7 @@ import argparse
 import sys
 
 from edge.errors import AacStreamError
-from edge.stream import stream
+from edge.streaming.stream import stream
 
 
 def main() -> int:

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from distill.models.checkpoint import Checkpoint
-from edge.bundle import GRAPHS, load_bundle
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 from edge.errors import BundleError
-from edge.features import Floats, LogMel
+from edge.inference.bundle import GRAPHS, load_bundle
+from edge.inference.features import Floats, LogMel
 from export.compare import Difference, difference
 from export.graphs import export_decoder, export_encoder
 from export.manifest import write_manifest

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from edge.backends import Backend, load_backend
-from edge.bundle import GRAPHS, Bundle, load_bundle
 from edge.config import BACKENDS
 from edge.errors import BundleError, NotInstalledError
-from edge.features import Floats, LogMel
-from edge.search import probabilities
+from edge.inference.backends import Backend, load_backend
+from edge.inference.beam_search import probabilities
+from edge.inference.bundle import GRAPHS, Bundle, load_bundle
+from edge.inference.features import Floats, LogMel
 from export.compare import limit
 
 SECONDS = 5

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edge.bundle import size_mb
+from edge.audio.file import AUDIO_SUFFIXES
 from edge.errors import AacStreamError, BundleError
-from edge.program import Parser, printed, run_program
-from edge.sources import AUDIO_SUFFIXES
+from edge.inference.bundle import size_mb
+from edge.process.program import Parser, printed, run_program
 
 CLIPS = 200  # of a folder; more changes no range
 

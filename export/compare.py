@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from distill.models.checkpoint import Checkpoint
-from edge.backends import load_backend
-from edge.bundle import Bundle
-from edge.captioner import Captioner
 from edge.errors import BundleError
-from edge.features import Floats
-from edge.search import probabilities
+from edge.inference.backends import load_backend
+from edge.inference.beam_search import probabilities
+from edge.inference.bundle import Bundle
+from edge.inference.captioner import Captioner
+from edge.inference.features import Floats
 
 CLIPS = 16  # enough to see a wrong graph, few enough to take seconds
 MADE_FRAMES = 500

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.bundle import load_bundle
+from edge.inference.bundle import load_bundle
 
 
 def inspect(folder: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from distill.models.checkpoint import Checkpoint
-from edge.bundle import SearchSpec
+from edge.inference.bundle import SearchSpec
 from export.hub import fetch
 from export.published import load_published
 

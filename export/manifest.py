@@ -9,7 +9,7 @@ from pathlib import Path
 from distill.models.checkpoint import Checkpoint
 from distill.models.manifest_file import write_manifest_file
 from distill.models.student import END, PAD, START
-from edge.bundle import GRAPHS, VERSION, DecoderSpec
+from edge.inference.bundle import GRAPHS, VERSION, DecoderSpec
 
 
 def write_manifest(checkpoint: Checkpoint, precision: str, form: str, folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import BundleError
-from edge.features import Floats
+from edge.inference.features import Floats
 
 
 def nncf_encoder(source: Path, target: Path, windows: Sequence[Floats]) -> None:
@@ -38,7 +38,7 @@ def nncf_decoder(source: Path, target: Path, _: Sequence[Floats]) -> None:
 def _packages() -> tuple[Any, Any]:
     try:
         # In this order, so that both are quiet: see there.
-        openvino = import_module("edge.backends.quiet_openvino").openvino
+        openvino = import_module("edge.inference.backends.quiet_openvino").openvino
         nncf = import_module("nncf")
     except ImportError as error:
         raise BundleError(

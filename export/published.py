@@ -20,7 +20,7 @@ from distill.models.checkpoint import DAMAGE
 from distill.models.encoders import ENCODERS, STAGES
 from distill.models.student import Student, StudentSpec
 from edge.errors import BundleError
-from edge.features import FeatureSpec, mel_bands
+from edge.inference.features import FeatureSpec, mel_bands
 from export.hub import CONFIG, TOKENIZER, WEIGHTS
 
 State = dict[str, Tensor]

@@ -19,7 +19,7 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from edge.features import Floats
+from edge.inference.features import Floats
 
 # The input of each that holds weights, and the axis of their output channels, unless `transB`.
 WEIGHTS = {"Conv": 0, "Gemm": 1, "MatMul": 1}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.features import Floats
+from edge.inference.features import Floats
 from export.openvino_int8 import nncf_decoder, nncf_encoder
 from export.quantise import dynamic, static_qdq, weights_only
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.bundle import Bundle, default_bundle, load_bundle
-from edge.captioner import Captioner, Description
+from edge.audio.resampler import Resampler
+from edge.audio.ring_buffer import Block
 from edge.config import StreamConfig
-from edge.features import FeatureSpec, Floats, LogMel, level_db
-from edge.loop import Caption, Loop
-from edge.resample import Resampler
-from edge.ring import Block
-from edge.windows import windows_of
+from edge.inference.bundle import Bundle, default_bundle, load_bundle
+from edge.inference.captioner import Captioner, Description
+from edge.inference.feature_buffer import feature_buffer
+from edge.inference.features import FeatureSpec, Floats, LogMel, level_db
+from edge.streaming.pipeline import Caption, StreamingCaptioner
 
 RATES = [8000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000]
 MODEL_RATE = 16_000
@@ -104,7 +104,7 @@ def test_a_window_has_the_features_of_its_span(
     spans: list[tuple[int, int]],
 ) -> None:
     samples = sound(seed, frames)[:, 0]
-    windows, heard, kept = windows_of(spec), 0, 0
+    windows, heard, kept = feature_buffer(spec), 0, 0
     for block in cut(samples, shares):
         windows.push(block)
         assert windows.heard >= heard
@@ -132,7 +132,7 @@ def test_no_bit_of_a_window_depends_on_the_blocks(
 ) -> None:
     """Thresholds hang on them, and BLAS adds up in an order that depends on the number of rows."""
     samples = sound(seed, frames)[:, 0]
-    whole, parts = windows_of(spec), windows_of(spec)
+    whole, parts = feature_buffer(spec), feature_buffer(spec)
     whole.push(samples)
     for block in cut(samples, shares):
         parts.push(block)
@@ -234,7 +234,7 @@ def test_the_loop_hears_each_window_once_in_order_and_none_across_a_gap(
 ) -> None:
     recorder = Recorder(replace(BUNDLE, features=spec))
     config = StreamConfig(window_s=window_s, hop_s=hop_s, quiet_db=-200.0)
-    loop = Loop(Stretches(stretches, lossless), recorder, config)
+    loop = StreamingCaptioner(Stretches(stretches, lossless), recorder, config)
     captions: list[Caption] = list(loop.captions())
 
     frames_a_s = spec.sample_rate / spec.hop

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.backends import RUNTIMES, load_backend
-from edge.bundle import default_bundle, load_bundle
-from edge.captioner import load_captioner
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 from edge.config import BACKENDS
 from edge.errors import BundleError
-from edge.features import Floats, LogMel
-from edge.search import log_softmax
+from edge.inference.backends import RUNTIMES, load_backend
+from edge.inference.beam_search import log_softmax
+from edge.inference.bundle import default_bundle, load_bundle
+from edge.inference.captioner import load_captioner
+from edge.inference.features import Floats, LogMel
 from tests.helpers import ROOT, SAMPLE, aac_stream, the_one_line
 
 
@@ -82,7 +82,7 @@ def test_a_step_takes_all_beams_at_once(windows: list[Floats], name: str) -> Non
 def test_a_backend_that_is_not_installed_is_one_line(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in [m for m in sys.modules if m.startswith("edge.backends.")]:
+    for module in [m for m in sys.modules if m.startswith("edge.inference.backends.")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, name, None)
     line = rf"backend {name}: {name} is not installed; type: pip install 'aac-stream\[{name}\]'"
@@ -96,7 +96,7 @@ def test_openvino_sends_nothing_to_its_makers() -> None:
     code = (
         "import sys; seen = [];"
         "sys.addaudithook(lambda event, args: seen.append(event));"
-        "from edge.captioner import load_captioner; load_captioner(backend='openvino');"
+        "from edge.inference.captioner import load_captioner; load_captioner(backend='openvino');"
         "bad = [e for e in seen if e.startswith(('socket.', 'subprocess.', 'urllib.'))];"
         "print(bad, sys.modules['openvino_telemetry'])"
     )
@@ -131,7 +131,7 @@ def test_a_processor_that_is_not_known_is_taken_to_have_no_vnni(
     windows: list[Floats], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a Raspberry Pi 4, NumPy finds nothing to tell of."""
-    from edge.backends import onnx_runtime
+    from edge.inference.backends import onnx_runtime
 
     bundle = load_bundle(default_bundle())
     expected = load_backend("onnx", bundle).encode(windows[0])

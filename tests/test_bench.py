@@ -24,9 +24,9 @@ from benchmarks.subjects import load_subject
 from benchmarks.systems import REFERENCE, System, in_pytorch, of_bundles
 from benchmarks.worker import Job
 from distill.captions.writer import load_wordings
-from edge.bundle import default_bundle
 from edge.errors import AacStreamError
-from edge.loop import Caption
+from edge.inference.bundle import default_bundle
+from edge.streaming.pipeline import Caption
 from tests.helpers import ROOT, SAMPLE
 
 BASE = {"window_s": 2.0, "beam": 3, "tokens": 5, "threads": 1}

@@ -10,10 +10,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edge.bundle import default_bundle, load_bundle
-from edge.captioner import load_captioner
 from edge.errors import BundleError
-from edge.onnx_scan import DATA_LOCATION, EXTERNAL_DATA, FIELDS, has_external_data
+from edge.inference.bundle import default_bundle, load_bundle
+from edge.inference.captioner import load_captioner
+from edge.inference.onnx_scan import DATA_LOCATION, EXTERNAL_DATA, FIELDS, has_external_data
 from export.check import verify
 from export.contents import inspect
 from tests.helpers import SAMPLE, aac_stream, the_one_line
@@ -293,7 +293,7 @@ def test_a_graph_cannot_bring_code_of_its_own(copy: Path) -> None:
 
 @pytest.fixture
 def for_openvino(copy: Path) -> Path:
-    openvino = pytest.importorskip("edge.backends.quiet_openvino").openvino
+    openvino = pytest.importorskip("edge.inference.backends.quiet_openvino").openvino
     path = copy / "manifest.json"
     manifest = json.loads(path.read_text())
     for name in ("encoder", "decoder"):

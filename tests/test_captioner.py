@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.bundle import default_bundle, load_bundle
-from edge.captioner import Captioner, load_captioner
 from edge.errors import ModelError
+from edge.inference.bundle import default_bundle, load_bundle
+from edge.inference.captioner import Captioner, load_captioner
 from tests.helpers import ROOT, SAMPLE, the_one_line
 
 
@@ -105,7 +105,7 @@ def test_a_model_that_gives_no_numbers_is_one_line(value: float, beam: int) -> N
 
 def test_a_run_with_a_model_that_gives_no_numbers_ends_in_one_line() -> None:
     code = (
-        "import sys, numpy as np; from edge import backends; from edge.cli import main;"
+        "import sys, numpy as np; from edge.inference import backends; from edge.cli import main;"
         "step = backends.Backend.step;"
         "backends.Backend.step = lambda *a: [x * np.nan for x in step(*a)];"
         "sys.exit(main(sys.argv[1:]))"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from edge.checked import checked
-from edge.ring import Block
+from edge.audio.ring_buffer import Block
+from edge.audio.validation import validated
 
 
 class Broken:
@@ -31,13 +31,13 @@ class Broken:
 def test_values_that_are_no_audio_are_silence(
     value: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (block,) = checked(Broken(value))
+    (block,) = validated(Broken(value))
     assert block.samples[7] == 0.0
     assert np.count_nonzero(block.samples == np.float32(0.1)) == 1599
     assert "broken: gives values that are no numbers" in caplog.text
 
 
 def test_audio_above_full_scale_is_kept(caplog: pytest.LogCaptureFixture) -> None:
-    (block,) = checked(Broken(3.0))
+    (block,) = validated(Broken(3.0))
     assert block.samples[7] == 3.0
     assert not caplog.records

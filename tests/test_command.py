@@ -13,11 +13,11 @@ import pytest
 
 from edge.config import StreamConfig
 from edge.errors import OutputError
-from edge.heard import Heard
-from edge.sinks import Outlet
 from edge.sinks import command as module
-from edge.sinks.command import Command
-from edge.track import Event
+from edge.sinks.command import CommandSink
+from edge.sinks.worker import SinkWorker
+from edge.streaming.event_tracker import Event
+from edge.streaming.results import WindowResult
 from tests.helpers import SAMPLE, aac_stream, the_one_line, times
 from tests.running import running, until
 
@@ -46,8 +46,8 @@ def opened(number: int, text: str, at_s: float, is_open: bool = True) -> Event:
     return Event(number, at_s - 2.0, at_s, text, 0.8, is_open)
 
 
-def calls(sink: Command, *events: Event, device: str = "mic", **of: object) -> int:
-    return len(sink.of(Heard(device, None, events, **of)) or [])  # type: ignore[arg-type]
+def calls(sink: CommandSink, *events: Event, device: str = "mic", **of: object) -> int:
+    return len(sink.of(WindowResult(device, None, events, **of)) or [])  # type: ignore[arg-type]
 
 
 def test_it_is_run_once_for_each_event_and_told_what_was_heard(tmp_path: Path) -> None:
@@ -67,15 +67,17 @@ def test_it_is_run_once_for_each_event_and_told_what_was_heard(tmp_path: Path) -
 
 
 def test_no_shell_reads_what_is_said() -> None:
-    sink = Command(StreamConfig(command="true '$(touch x); a b'"))
-    (call,) = sink.of(Heard("a; rm -rf b", None, (opened(1, "`reboot` | $(id)", 2.0),))) or []
+    sink = CommandSink(StreamConfig(command="true '$(touch x); a b'"))
+    (call,) = (
+        sink.of(WindowResult("a; rm -rf b", None, (opened(1, "`reboot` | $(id)", 2.0),))) or []
+    )
     assert sink._words == ["true", "$(touch x); a b"]
     assert call.environment["AAC_TEXT"] == "`reboot` | $(id)"
     assert call.environment["AAC_DEVICE"] == "a; rm -rf b"
 
 
 def test_the_same_sound_waits_and_another_does_not() -> None:
-    sink = Command(StreamConfig(command="true", command_every_s=10.0))
+    sink = CommandSink(StreamConfig(command="true", command_every_s=10.0))
     assert calls(sink, opened(1, "a dog barks", 5.0)) == 1
     assert calls(sink, opened(1, "a dog barks loudly", 6.0)) == 0  # only reworded
     assert calls(sink, opened(1, "a dog barks loudly", 7.0, is_open=False)) == 0
@@ -90,7 +92,7 @@ def test_the_same_sound_waits_and_another_does_not() -> None:
 
 def test_events_that_are_counted_anew_are_others() -> None:
     """As after a reload that opens the device again."""
-    sink = Command(StreamConfig(command="true", command_every_s=0.0))
+    sink = CommandSink(StreamConfig(command="true", command_every_s=0.0))
     for number in (1, 2):
         assert calls(sink, opened(number, "a dog barks", 5.0)) == 1
         assert calls(sink, opened(number, "a dog barks", 7.0, is_open=False)) == 0
@@ -101,14 +103,14 @@ def test_the_password_of_the_broker_is_not_handed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AAC_STREAM_MQTT_PASSWORD", "open-sesame")
-    sink = Command(StreamConfig(command=["sh", "-c", f"env >{tmp_path}/out"]))
-    sink.put(sink.of(Heard("mic", None, (opened(1, "x", 2.0),))) or [])
+    sink = CommandSink(StreamConfig(command=["sh", "-c", f"env >{tmp_path}/out"]))
+    sink.put(sink.of(WindowResult("mic", None, (opened(1, "x", 2.0),))) or [])
     assert "AAC_TEXT=x" in (tmp_path / "out").read_text()
     assert "open-sesame" not in (tmp_path / "out").read_text()
 
 
 def test_what_is_long_over_is_not_told() -> None:
-    sink = Command(StreamConfig(command="true"))
+    sink = CommandSink(StreamConfig(command="true"))
     now = datetime.now(timezone.utc)
     for number, ago_s, run in ((1, 30.0, 1), (2, 90.0, 0)):
         began = now - timedelta(seconds=ago_s + 5.0)
@@ -135,8 +137,8 @@ def test_one_that_fails_is_told_once_and_captions_go_on(
 def test_one_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "LIMIT_S", 0.5)
     pid = tmp_path / "pid"
-    sink = Command(StreamConfig(command=["sh", "-c", f"sleep 1000 & echo $! > {pid}; wait"]))
-    problem = sink._run((sink.of(Heard("mic", None, (opened(1, "x", 2.0),))) or [])[0])
+    sink = CommandSink(StreamConfig(command=["sh", "-c", f"sleep 1000 & echo $! > {pid}; wait"]))
+    problem = sink._run((sink.of(WindowResult("mic", None, (opened(1, "x", 2.0),))) or [])[0])
     assert "took more than" in problem
     state = Path(f"/proc/{pid.read_text().strip()}/stat")
     until(lambda: not state.exists() or state.read_text().split()[2] == "Z", "the end of its child")
@@ -148,10 +150,10 @@ def test_one_that_still_runs_at_the_end_is_ended_with_all_it_started(tmp_path: P
     wait = f"trap '' TERM; echo $$ >> {pids}; sleep 1000"
     (tmp_path / "script").write_text(wait)
     script = f"sh {tmp_path / 'script'} & {wait}"
-    command = Command(StreamConfig(command=["sh", "-c", script]))
-    outlet = Outlet(command, sources_wait=False)
+    command = CommandSink(StreamConfig(command=["sh", "-c", script]))
+    outlet = SinkWorker(command, sources_wait=False)
     for number in (1, 2, 3):  # and those that wait are not run
-        outlet.push(Heard("mic", None, (opened(number, f"sound {number}", 2.0),)))
+        outlet.push(WindowResult("mic", None, (opened(number, f"sound {number}", 2.0),)))
     until(lambda: pids.exists() and len(pids.read_text().split()) == 2, "both")
     outlet.close(0.1)
     until(lambda: outlet.join(0.0), "the end of the thread")
@@ -172,9 +174,9 @@ def _has_ended(state: Path) -> bool:
 
 def test_what_no_environment_can_hold_is_left_out(tmp_path: Path) -> None:
     """A NUL, a file's name that is not UTF-8, and half a letter."""
-    sink = Command(StreamConfig(command=["sh", "-c", f"env >>{tmp_path}/out"]))
+    sink = CommandSink(StreamConfig(command=["sh", "-c", f"env >>{tmp_path}/out"]))
     for number, name in enumerate(["a\0b", "k\udcfcche", "x\ud800y", "küche"]):
-        heard = Heard(name, None, (opened(number, f"{name} rings", 2.0),))
+        heard = WindowResult(name, None, (opened(number, f"{name} rings", 2.0),))
         sink.put(sink.of(heard) or [])
     lines = (tmp_path / "out").read_bytes().splitlines()
     assert [line for line in lines if line.startswith(b"AAC_DEVICE")] == [
@@ -193,8 +195,8 @@ def test_what_it_prints_is_not_lost(
     monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)
     monkeypatch.setattr(module, "READ_S", 60.0)
     logging.getLogger("edge").setLevel("ERROR")
-    sink = Command(StreamConfig(command=["sh", "-c", "echo one; printf two >&2"]))
-    sink.put(sink.of(Heard("mic", None, (opened(1, "x", 2.0),))) or [])
+    sink = CommandSink(StreamConfig(command=["sh", "-c", "echo one; printf two >&2"]))
+    sink.put(sink.of(WindowResult("mic", None, (opened(1, "x", 2.0),))) or [])
     sink.close()
     assert [record.getMessage() for record in caplog.records] == ["one", "two"]
 
@@ -228,4 +230,4 @@ def test_one_that_cannot_be_is_one_line(command: str, says: str) -> None:
 
 def test_a_command_with_a_nul_is_refused() -> None:
     with pytest.raises(OutputError, match="holds a NUL character; check the setting 'command'"):
-        Command(StreamConfig(command=["true", "a\0b"]))
+        CommandSink(StreamConfig(command=["true", "a\0b"]))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge import sources
-from edge.clip import read_clip
+from edge.audio import file as sources
+from edge.audio.clip import read_clip
+from edge.audio.file import FileSource
 from edge.errors import AudioError
-from edge.sources import FileSource
 from tests.helpers import aac_stream
 
 RATE = 16_000

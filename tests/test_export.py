@@ -16,9 +16,9 @@ from torch import nn
 from distill.models.checkpoint import Checkpoint, load_checkpoint
 from distill.models.student import Student, StudentSpec
 from distill.training.shard_builder import FEATURES
-from edge.backends import load_backend
-from edge.bundle import load_bundle
-from edge.captioner import Captioner, load_captioner
+from edge.inference.backends import load_backend
+from edge.inference.bundle import load_bundle
+from edge.inference.captioner import Captioner, load_captioner
 from export.cli import main
 from export.variants import VARIANTS
 from tests.helpers import SAMPLE

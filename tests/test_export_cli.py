@@ -16,8 +16,8 @@ import onnx
 import pytest
 import soundfile
 
-from edge.bundle import default_bundle, load_bundle
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
+from edge.inference.bundle import default_bundle, load_bundle
 from export.cli import main
 from export.variants import VARIANTS
 from tests.helpers import ROOT, SAMPLE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.features import FeatureSpec, LogMel, LogMelStream, level_db, mel_bands
+from edge.inference.features import FeatureSpec, LogMel, LogMelStream, level_db, mel_bands
 
 SPEC = FeatureSpec(16_000, 512, 160, 64, 0.0, 8000.0, 1e-10, -24.0, 19.0)
 

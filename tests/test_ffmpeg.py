@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge import ffmpeg
+from edge.audio import ffmpeg
+from edge.audio.ffmpeg import FfmpegSource, is_url
 from edge.errors import AudioError, UnavailableError
-from edge.ffmpeg import FfmpegSource, is_url
 from tests.helpers import ROOT, SAMPLE, aac_stream, captions_of, the_one_line, times
 from tests.running import running, until
 from tests.streams import RadioServer

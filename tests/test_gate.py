@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from distill.evaluation.memory_source import Recorded
 from distill.scenes.noise import shaped_noise
-from edge.bundle import Bundle, default_bundle, load_bundle
-from edge.captioner import Captioner, Description, load_captioner
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
+from edge.audio.ring_buffer import Block
 from edge.config import StreamConfig
 from edge.errors import ConfigError
-from edge.features import Floats, LogMel
-from edge.gate import Gate, GateSpec
-from edge.loop import Caption, Loop
-from edge.ring import Block
+from edge.inference.bundle import Bundle, default_bundle, load_bundle
+from edge.inference.captioner import Captioner, Description, load_captioner
+from edge.inference.features import Floats, LogMel
+from edge.streaming.activity_gate import ActivityGate, GateSpec
+from edge.streaming.pipeline import Caption, StreamingCaptioner
 from tests.helpers import SAMPLE
 
 RATE = 16_000
@@ -64,7 +64,7 @@ def beeps(seconds: float, db: float) -> Floats:
 
 
 def heard(audio: Floats, captioner: Captioner | None = None, **config: float) -> list[Caption]:
-    loop = Loop(Recorded(audio, RATE), captioner or Says(), StreamConfig(**config))  # type: ignore[arg-type]
+    loop = StreamingCaptioner(Recorded(audio, RATE), captioner or Says(), StreamConfig(**config))  # type: ignore[arg-type]
     return list(loop.captions())
 
 
@@ -139,7 +139,7 @@ def test_without_the_threshold_all_is_heard() -> None:
 
 
 def test_digital_silence_is_nothing_and_what_follows_is_heard() -> None:
-    gate = Gate(BUNDLE.features)
+    gate = ActivityGate(BUNDLE.features)
     frames = LogMel(BUNDLE.features)(
         np.concatenate([np.zeros(70 * RATE, np.float32), noise(2.0, -90.0)])
     )
@@ -173,7 +173,7 @@ def test_a_gap_is_silence(lost_s: float, state: str) -> None:
     """A short one does not make a fan new; after a long one, nobody knows what is."""
     audio = noise(85.0, -35.0, 1.0)
     source = WithGap(audio[: 70 * RATE], lost_s, audio[70 * RATE :])
-    captions = list(Loop(source, Says(), StreamConfig()).captions())
+    captions = list(StreamingCaptioner(source, Says(), StreamConfig()).captions())
     after = [c for c in captions if c.start_s >= 70.0 + lost_s - 0.1]
     assert len(after) == 11
     assert {c.state for c in after} == {state}
@@ -184,7 +184,7 @@ def test_a_gap_takes_the_oldest_with_it() -> None:
     audio = noise(122.0, -40.0, 1.0)
     audio[: 57 * RATE] *= np.float32(10.0 ** (-20.0 / 20.0))
     source = WithGap(audio[: 107 * RATE], 4.0, audio[107 * RATE :])
-    captions = list(Loop(source, Says(), StreamConfig()).captions())
+    captions = list(StreamingCaptioner(source, Says(), StreamConfig()).captions())
     assert states(captions, 111.0, 127.0) == {"quiet"}
 
 
@@ -197,7 +197,7 @@ PIECES = st.lists(st.integers(0, 150), min_size=1, max_size=30)
 def test_how_frames_are_portioned_changes_nothing(pieces: list[int], seed: int) -> None:
     rng = np.random.default_rng(seed)
     frames = rng.standard_normal((sum(pieces), BUNDLE.features.n_mels)).astype(np.float32)
-    whole, parts = Gate(BUNDLE.features, QUICK), Gate(BUNDLE.features, QUICK)
+    whole, parts = ActivityGate(BUNDLE.features, QUICK), ActivityGate(BUNDLE.features, QUICK)
     whole.push(frames)
     at = 0
     for piece in pieces:
@@ -214,7 +214,7 @@ def test_the_loop_says_the_same_of_any_blocks() -> None:
     audio = noise(70.0, -40.0, 1.0)
     audio[62 * RATE :][:RATE] += noise(1.0, -20.0, seed=1)
     whole = WithGap(audio[:0], 0.0, audio)
-    assert heard(audio) == list(Loop(whole, Says(), StreamConfig()).captions())
+    assert heard(audio) == list(StreamingCaptioner(whole, Says(), StreamConfig()).captions())
 
 
 def test_frames_that_depend_on_their_window_are_not_the_gates() -> None:

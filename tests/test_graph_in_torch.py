@@ -18,10 +18,10 @@ from onnx.reference import ReferenceEvaluator
 
 from distill.models.encoders import ENCODERS
 from distill.models.student import Student, StudentSpec
-from edge.backends.graph_in_torch import TorchGraph
-from edge.bundle import default_bundle, load_bundle
 from edge.errors import BundleError
-from edge.features import LogMel
+from edge.inference.backends.graph_in_torch import TorchGraph
+from edge.inference.bundle import default_bundle, load_bundle
+from edge.inference.features import LogMel
 from export.graphs import export_decoder, export_encoder
 from tests.helpers import SAMPLE
 

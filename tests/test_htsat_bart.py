@@ -31,8 +31,8 @@ from distill.teachers.htsat_bart import (
     random_htsat_bart,
     save_htsat_bart,
 )
-from edge.clip import read_clip
-from edge.features import Floats
+from edge.audio.clip import read_clip
+from edge.inference.features import Floats
 from tests.helpers import SAMPLE
 
 RATE = 48_000

@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge import hub as hub_module
-from edge import loop as loop_module
-from edge import opening, patient
-from edge.bundle import default_bundle, load_bundle
-from edge.captioner import Captioner, Description
+from edge.audio import reconnecting as patient
+from edge.audio import source_factory as opening
+from edge.audio.ring_buffer import Block
 from edge.config import StreamConfig
 from edge.errors import AudioError, DeviceError, UnavailableError
-from edge.features import Floats
-from edge.heard import Heard
-from edge.hub import Hub
-from edge.ring import Block
-from edge.web.board import Board
-from edge.web.feed import Feed
+from edge.inference.bundle import default_bundle, load_bundle
+from edge.inference.captioner import Captioner, Description
+from edge.inference.features import Floats
+from edge.streaming import device_manager as hub_module
+from edge.streaming import pipeline as loop_module
+from edge.streaming.device_manager import DeviceManager
+from edge.streaming.results import WindowResult
+from edge.web.history import Feed
+from edge.web.metrics import Board
 from tests.running import until
 
 BUNDLE = load_bundle(default_bundle())
@@ -103,11 +104,11 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> Devices:
 
 
 @pytest.fixture
-def hubs() -> Iterator[Callable[..., Hub]]:
-    made: list[Hub] = []
+def hubs() -> Iterator[Callable[..., DeviceManager]]:
+    made: list[DeviceManager] = []
 
-    def make(**settings: Any) -> Hub:
-        made.append(Hub(config(**settings), Says()))
+    def make(**settings: Any) -> DeviceManager:
+        made.append(DeviceManager(config(**settings), Says()))
         made[-1].start()
         return made[-1]
 
@@ -120,9 +121,9 @@ def config(**settings: Any) -> StreamConfig:
     return StreamConfig(**{"window_s": 1.0, "hop_s": 1.0, "novelty_db": 0.0, **settings})
 
 
-def take(hub: Hub, enough: Callable[[list[Heard]], bool]) -> list[Heard]:
+def take(hub: DeviceManager, enough: Callable[[list[WindowResult]], bool]) -> list[WindowResult]:
     """What `hub` says until it is `enough`."""
-    taken: list[Heard] = []
+    taken: list[WindowResult] = []
 
     def more() -> bool:
         hub.wait(0.1)
@@ -134,7 +135,7 @@ def take(hub: Hub, enough: Callable[[list[Heard]], bool]) -> list[Heard]:
     return taken
 
 
-def says(hub: Hub, *labels: str) -> None:
+def says(hub: DeviceManager, *labels: str) -> None:
     """Wait until each of `labels`, and nothing else, is listened to and gives captions."""
     while hub.take() is not None:
         pass
@@ -145,7 +146,7 @@ def says(hub: Hub, *labels: str) -> None:
 # --- counters
 
 
-def counters(hub: Hub) -> dict[str, float]:
+def counters(hub: DeviceManager) -> dict[str, float]:
     """All that `hub` counts, by series as `/metrics` has them; none may ever be missing again."""
     lines = [line.rsplit(" ", 1) for line in Board(hub, Feed()).metrics().splitlines()]
     found = {name: float(value) for name, value in lines if "_total" in name and name[0] != "#"}
@@ -155,7 +156,7 @@ def counters(hub: Hub) -> dict[str, float]:
 
 
 def test_no_count_falls_while_devices_come_go_end_and_change(
-    devices: Devices, hubs: Callable[..., Hub]
+    devices: Devices, hubs: Callable[..., DeviceManager]
 ) -> None:
     hub = hubs(device=["a=a", "b=b"])
     done = threading.Event()
@@ -195,15 +196,15 @@ def test_no_count_falls_while_devices_come_go_end_and_change(
     assert astuple(hub.stats()) == astuple(sum(counts.values(), type(hub.stats())()))
 
 
-def test_event_numbers_never_repeat(devices: Devices, hubs: Callable[..., Hub]) -> None:
+def test_event_numbers_never_repeat(devices: Devices, hubs: Callable[..., DeviceManager]) -> None:
     hub, heard = hubs(device=["a=a", "b=b"]), []
 
-    def closes(device: str, count: int) -> Callable[[list[Heard]], bool]:
+    def closes(device: str, count: int) -> Callable[[list[WindowResult]], bool]:
         return lambda taken: (
             sum(not e.open for h in taken if h.device == device for e in h.events) >= count
         )
 
-    def opens(device: str) -> Callable[[list[Heard]], bool]:
+    def opens(device: str) -> Callable[[list[WindowResult]], bool]:
         return lambda taken: any(e.open for h in taken if h.device == device for e in h.events)
 
     heard += take(hub, opens("a"))
@@ -227,11 +228,11 @@ def test_event_numbers_never_repeat(devices: Devices, hubs: Callable[..., Hub]) 
 
 def test_two_threads_close_at_once_and_again(devices: Devices) -> None:
     for _ in range(30):
-        hub = Hub(config(device=["a=a", "b=b"]), Says())
+        hub = DeviceManager(config(device=["a=a", "b=b"]), Says())
         hub.start()
         errors: list[BaseException] = []
 
-        def close(hub: Hub = hub, errors: list[BaseException] = errors) -> None:
+        def close(hub: DeviceManager = hub, errors: list[BaseException] = errors) -> None:
             try:
                 hub.close()
                 assert not hub.listening
@@ -253,7 +254,7 @@ def test_two_threads_close_at_once_and_again(devices: Devices) -> None:
 
 
 def test_a_hub_that_never_began_gives_its_devices_back(devices: Devices) -> None:
-    hub = Hub(config(device=["a=a", "b=b"]), Says())
+    hub = DeviceManager(config(device=["a=a", "b=b"]), Says())
     hub.close()
     hub.start()
     assert [source.closed for source in devices.opened] == [1, 1]
@@ -268,7 +269,7 @@ def test_a_device_that_is_busy_is_closed_by_its_own_thread_later(devices: Device
             go_on.wait(60.0)
             return super().describe(features)
 
-    hub = Hub(config(device="a"), Slow())
+    hub = DeviceManager(config(device="a"), Slow())
     hub.start()
     assert asked.wait(60.0)
     hub.close(0.0)
@@ -294,7 +295,7 @@ def test_a_device_that_is_busy_is_closed_by_its_own_thread_later(devices: Device
 @pytest.mark.parametrize("gone", [[], ["a"], ["a", "b"]])
 def test_a_change_that_fails_leaves_every_device_or_waits_for_it(
     devices: Devices,
-    hubs: Callable[..., Hub],
+    hubs: Callable[..., DeviceManager],
     monkeypatch: pytest.MonkeyPatch,
     wanted: dict[str, Any],
     exclusive: bool,
@@ -318,7 +319,7 @@ def test_a_change_that_fails_leaves_every_device_or_waits_for_it(
 
 
 def test_a_new_device_does_not_replace_the_only_one_while_it_is_down(
-    devices: Devices, hubs: Callable[..., Hub]
+    devices: Devices, hubs: Callable[..., DeviceManager]
 ) -> None:
     devices.broken["camera"] = DOWN
     hub = hubs(device="a")
@@ -332,7 +333,7 @@ def test_a_new_device_does_not_replace_the_only_one_while_it_is_down(
 
 
 def test_a_stream_that_is_down_at_the_start_is_waited_for_beside_others(
-    devices: Devices, hubs: Callable[..., Hub], caplog: pytest.LogCaptureFixture
+    devices: Devices, hubs: Callable[..., DeviceManager], caplog: pytest.LogCaptureFixture
 ) -> None:
     devices.broken["camera"] = DOWN
     with pytest.raises(UnavailableError, match="connection refused"):
@@ -347,7 +348,7 @@ def test_a_stream_that_is_down_at_the_start_is_waited_for_beside_others(
 
 
 def test_the_last_device_that_fails_ends_it_and_one_of_several_does_not(
-    devices: Devices, hubs: Callable[..., Hub]
+    devices: Devices, hubs: Callable[..., DeviceManager]
 ) -> None:
     hub = hubs(device=["a=a", "b=b"])
     for name in ("a", "b"):
@@ -362,7 +363,9 @@ def test_the_last_device_that_fails_ends_it_and_one_of_several_does_not(
 
 
 @pytest.mark.usefixtures("devices")
-def test_the_clock_goes_on_in_whatever_replaces_a_device(hubs: Callable[..., Hub]) -> None:
+def test_the_clock_goes_on_in_whatever_replaces_a_device(
+    hubs: Callable[..., DeviceManager],
+) -> None:
     hub = hubs(device="a")
     take(hub, lambda heard: any(h.caption and h.caption.end_s > 20.0 for h in heard))
     hub.change(config(device=["b=b", "c=c"]), Says())
@@ -374,7 +377,7 @@ def test_the_clock_goes_on_in_whatever_replaces_a_device(hubs: Callable[..., Hub
 
 def test_what_nobody_takes_is_dropped_with_a_line_but_no_event_stays_open(
     devices: Devices,
-    hubs: Callable[..., Hub],
+    hubs: Callable[..., DeviceManager],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -439,7 +442,7 @@ def test_all_lines_of_an_event_have_one_time_even_if_the_clock_is_set(
     monkeypatch.setattr(loop_module, "time", clock)
     levels = [0.0] * 5 + [0.1] * 10 + [0.0] * 8 + [0.1] * 8
     monkeypatch.setattr(hub_module, "open_source", lambda *_: Stepped(clock, levels, 10))
-    hub = Hub(config(), Says())
+    hub = DeviceManager(config(), Says())
     hub.start()
     heard = take(hub, lambda _: not hub.listening)
     at: dict[int, list[Any]] = {}

@@ -11,12 +11,12 @@ import pytest
 
 pytest.importorskip("safetensors", reason="no safetensors; type: pip install 'aac-stream[import]'")
 
-from edge.backends import load_backend
-from edge.bundle import load_bundle
-from edge.captioner import Captioner
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 from edge.config import BACKENDS
-from edge.features import Floats, LogMel
+from edge.inference.backends import load_backend
+from edge.inference.bundle import load_bundle
+from edge.inference.captioner import Captioner
+from edge.inference.features import Floats, LogMel
 from export.cli import main
 from tests.helpers import ROOT, SAMPLE, aac_stream
 from tests.published import END, reference, signal, write_published

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 from edge.config import StreamConfig
 from edge.errors import OutputError
-from edge.heard import Heard
-from edge.loop import Caption
-from edge.sinks.clips import CLIP, Clip
-from edge.sinks.keeper import LONGEST_S, Keeper
-from edge.track import Event
+from edge.sinks.clip_files import CLIP, Clip
+from edge.sinks.clip_recorder import LONGEST_S, ClipRecorder
+from edge.streaming.event_tracker import Event
+from edge.streaming.pipeline import Caption
+from edge.streaming.results import WindowResult
 from tests.helpers import ROOT, SAMPLE, aac_stream, the_one_line
 from tests.running import until
 
@@ -43,8 +43,8 @@ def ramp(start_s: float, end_s: float) -> np.ndarray:
     return np.arange(start_s, end_s, 1 / RATE, dtype=np.float64).astype(np.float32) / 1000.0
 
 
-def keeper(folder: Path, around_s: float) -> Keeper:
-    return Keeper(StreamConfig(keep_audio=around_s, keep_folder=str(folder)), RATE)
+def keeper(folder: Path, around_s: float) -> ClipRecorder:
+    return ClipRecorder(StreamConfig(keep_audio=around_s, keep_folder=str(folder)), RATE)
 
 
 def test_each_event_of_the_sample_is_kept_with_what_was_around_it(tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_no_audio_is_written_unless_it_is_asked_for(tmp_path: Path) -> None:
 def test_it_waits_for_what_comes_after_the_event_and_then_ends_there(tmp_path: Path) -> None:
     keep = keeper(tmp_path, 2.0)
     keep.hear("mic", 0.0, ramp(0.0, 9.0))
-    assert keep.of(Heard("mic", caption(9.0), (barked(4.0, 8.0),))) is None
+    assert keep.of(WindowResult("mic", caption(9.0), (barked(4.0, 8.0),))) is None
     keep.hear("mic", 9.0, ramp(9.0, 10.5))
-    assert keep.of(Heard("other", caption(10.5))) is None
-    (clip,) = keep.of(Heard("mic", caption(10.5))) or []
+    assert keep.of(WindowResult("other", caption(10.5))) is None
+    (clip,) = keep.of(WindowResult("mic", caption(10.5))) or []
     assert np.array_equal(clip.samples, ramp(0.0, 10.5)[2 * RATE : 10 * RATE])
 
 
@@ -91,7 +91,7 @@ def test_audio_that_was_lost_is_silence_and_the_end_of_a_run_ends_a_clip(tmp_pat
     keep = keeper(tmp_path, 1.0)
     keep.hear("mic", 0.0, ramp(1.0, 3.0))
     keep.hear("mic", 4.0, ramp(4.0, 5.0))
-    assert keep.of(Heard("mic", caption(5.0), (barked(1.0, 4.5),))) is None
+    assert keep.of(WindowResult("mic", caption(5.0), (barked(1.0, 4.5),))) is None
     (clip,) = keep.end() or []
     assert len(clip.samples) == 5 * RATE
     assert not clip.samples[2 * RATE : 4 * RATE].any()
@@ -105,7 +105,7 @@ def test_memory_is_bounded_and_so_is_the_length_of_a_clip(tmp_path: Path) -> Non
         keep.hear("mic", float(second), ramp(second, second + 1.0))
     held_s = sum(len(piece) for _, piece in keep._audio["mic"]) / RATE
     assert held_s < 400.0
-    (clip,) = keep.of(Heard("mic", caption(2000.0), (barked(1900.0, 1998.0),))) or []
+    (clip,) = keep.of(WindowResult("mic", caption(2000.0), (barked(1900.0, 1998.0),))) or []
     assert len(clip.samples) == (LONGEST_S + 2.0) * RATE
 
 
@@ -113,7 +113,7 @@ def test_a_name_cannot_leave_the_folder_and_loud_audio_is_clipped(tmp_path: Path
     keep = keeper(tmp_path / "kept", 1.0)
     keep.hear("../../etc", 0.0, 3.0 * np.ones(3 * RATE, np.float32))
     event = Event(1, 1.0, 2.0, "../a dog / barks", 0.8, open=False)
-    keep.put(keep.of(Heard("../../etc", caption(3.0), (event,))) or [])
+    keep.put(keep.of(WindowResult("../../etc", caption(3.0), (event,))) or [])
     (path,) = (tmp_path / "kept").glob("*.flac")
     assert path.name == "000001.0s_etc_1_a-dog-barks.flac"
     assert soundfile.read(path)[0].max() == pytest.approx(1.0, abs=1e-3)
@@ -123,7 +123,7 @@ def test_a_name_cannot_leave_the_folder_and_loud_audio_is_clipped(tmp_path: Path
 def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     keep = keeper(tmp_path / "kept", 1.0)
     keep.hear("mic", 0.0, ramp(0.0, 3.0))
-    clips = keep.of(Heard("mic", caption(3.0), (barked(1.0, 2.0),))) or []
+    clips = keep.of(WindowResult("mic", caption(3.0), (barked(1.0, 2.0),))) or []
     (tmp_path / "kept").rmdir()
     with pytest.raises(OutputError, match=r"kept: cannot be written \(.*; choose another"):
         keep.put(clips)
@@ -137,10 +137,10 @@ def test_no_clip_takes_the_place_of_another(tmp_path: Path) -> None:
     keep = keeper(tmp_path, 1.0)
     for device in ("Küche!", "Küche?"):
         keep.hear(device, 0.0, ramp(0.0, 3.0))
-        keep.put(keep.of(Heard(device, caption(3.0), (barked(1.0, 2.0),))) or [])
+        keep.put(keep.of(WindowResult(device, caption(3.0), (barked(1.0, 2.0),))) or [])
     again = keeper(tmp_path, 1.0)
     again.hear("Küche!", 0.0, ramp(0.0, 2.5))
-    again.put(again.of(Heard("Küche!", caption(3.0), (barked(1.0, 2.0),))) or [])
+    again.put(again.of(WindowResult("Küche!", caption(3.0), (barked(1.0, 2.0),))) or [])
     stem = "000001.0s_kuche_1_a-dog-barks"
     names = {f"{stem}{number}.{kind}" for number in ("", "_2", "_3") for kind in ("flac", "json")}
     assert {path.name for path in tmp_path.iterdir()} == names
@@ -154,7 +154,7 @@ def test_what_is_written_is_not_written_again_with_what_failed(tmp_path: Path) -
     keep = keeper(tmp_path, 1.0)
     keep.hear("mic", 0.0, ramp(0.0, 3.0))
     events = tuple(Event(n, 1.0, 2.0, "a dog barks", 0.8, open=False) for n in (1, 2))
-    clips = keep.of(Heard("mic", caption(3.0), events)) or []
+    clips = keep.of(WindowResult("mic", caption(3.0), events)) or []
     second = clips[1]
     clips[1] = Clip(tmp_path / "no" / "folder", second.samples, second.about)
     with pytest.raises(OutputError):
@@ -190,7 +190,7 @@ def test_what_is_written_is_not_written_again_with_what_failed(tmp_path: Path) -
 def test_names_say_which_device_it_was(tmp_path: Path, label: str, name: str | None) -> None:
     keep = keeper(tmp_path, 1.0)
     keep.hear(label, 0.0, ramp(0.0, 3.0))
-    keep.put(keep.of(Heard(label, caption(3.0), (barked(1.0, 2.0),))) or [])
+    keep.put(keep.of(WindowResult(label, caption(3.0), (barked(1.0, 2.0),))) or [])
     (path,) = tmp_path.glob("*.flac")
     assert CLIP.fullmatch(path.name)
     assert len(path.name.encode()) < 200
@@ -207,7 +207,7 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     try:
         keep = keeper(tmp_path / "kept", 1.0)
         keep.hear("mic", 0.0, ramp(0.0, 3.0))
-        keep.put(keep.of(Heard("mic", caption(3.0), (barked(1.0, 2.0),))) or [])
+        keep.put(keep.of(WindowResult("mic", caption(3.0), (barked(1.0, 2.0),))) or [])
         (tmp_path / "there").mkdir(mode=0o755)
         keeper(tmp_path / "there", 1.0)
     finally:
@@ -223,10 +223,10 @@ def test_an_event_without_audio_leaves_no_empty_clip(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)
     keep = keeper(tmp_path, 1.0)
-    assert keep.of(Heard("mic", None, (barked(5.0, 9.0),))) is None
+    assert keep.of(WindowResult("mic", None, (barked(5.0, 9.0),))) is None
     assert "there is no audio of event 1, 'a dog barks'" in caplog.text
     keep.hear("mic", 100.0, ramp(100.0, 103.0))
-    assert keep.of(Heard("mic", None, (barked(5.0, 9.0),))) is None
+    assert keep.of(WindowResult("mic", None, (barked(5.0, 9.0),))) is None
     assert not list(tmp_path.iterdir())
 
 
@@ -238,9 +238,9 @@ def test_a_sound_of_hours_is_kept_from_its_beginning(tmp_path: Path) -> None:
     for second in range(600):
         keep.hear("mic", float(second), ramp(second, second + 1.0))
         events = (opened,) if second == 10 else ()
-        clips += keep.of(Heard("mic", caption(second + 1.0), events)) or []
+        clips += keep.of(WindowResult("mic", caption(second + 1.0), events)) or []
     closed = Event(1, 5.0, 600.0, "rain falls", 0.8, open=False)
-    assert keep.of(Heard("mic", None, (closed,))) is None
+    assert keep.of(WindowResult("mic", None, (closed,))) is None
     assert keep.end() is None
     (clip,) = clips
     assert np.array_equal(clip.samples, ramp(0.0, 70.0)[4 * RATE : 66 * RATE])
@@ -254,7 +254,7 @@ def test_the_audio_that_is_held_is_bounded_in_seconds(
     tmp_path: Path, settings: dict[str, float], most_s: float
 ) -> None:
     config = StreamConfig(keep_audio=3.0, keep_folder=str(tmp_path), **settings)  # type: ignore[arg-type]
-    keep = Keeper(config, RATE)
+    keep = ClipRecorder(config, RATE)
     for minute in range(100):
         keep.hear("mic", 60.0 * minute, np.zeros(60, np.float32))
     held = keep._audio["mic"]
@@ -266,7 +266,7 @@ def test_a_file_that_is_read_fast_waits_for_the_clips(tmp_path: Path) -> None:
     config = StreamConfig(
         keep_audio=1.0, keep_folder=str(tmp_path), window_s=30.0, hop_s=30.0, fast=True
     )
-    keep = Keeper(config, RATE, sources_wait=True)
+    keep = ClipRecorder(config, RATE, sources_wait=True)
     reader = threading.Thread(
         target=lambda: [keep.hear("x", float(s), ramp(s, s + 1.0)) for s in range(1200)]
     )
@@ -275,7 +275,7 @@ def test_a_file_that_is_read_fast_waits_for_the_clips(tmp_path: Path) -> None:
     for end_s in range(30, 1200, 30):
         until(lambda end_s=end_s: bool(keep._audio) and keep._audio["x"][-1][0] >= end_s - 1)  # type: ignore[misc]
         events = (Event(end_s, end_s - 20.0, end_s - 10.0, "x", 0.8, open=False),)
-        clips += keep.of(Heard("x", caption(float(end_s)), events)) or []
+        clips += keep.of(WindowResult("x", caption(float(end_s)), events)) or []
     keep.close()
     reader.join()
     assert len(clips) == 39
@@ -322,14 +322,16 @@ def test_the_oldest_clips_go_when_all_take_too_much(tmp_path: Path) -> None:
         old_clip(tmp_path, f"2026112{9 - days}T000000Z_kitchen_{days}_{days}", days, 500_000)
     old_clip(tmp_path, "000001.0s_kitchen_1_sixth_2", 6.0, 500_000)
     config = StreamConfig(keep_audio=1.0, keep_folder=str(tmp_path), keep_max_mb=2.1)
-    keep = Keeper(config, RATE)
+    keep = ClipRecorder(config, RATE)
     assert left(tmp_path, theirs) == {"1", "2", "3", "4"}
     keep.hear("mic", 0.0, np.random.default_rng(0).uniform(-1, 1, 10 * RATE).astype(np.float32))
-    keep.put(keep.of(Heard("mic", caption(10.0), (barked(1.0, 9.0),))) or [])
+    keep.put(keep.of(WindowResult("mic", caption(10.0), (barked(1.0, 9.0),))) or [])
     assert left(tmp_path, theirs) == {"1", "2", "3", "a-dog-barks"}
     keep._most_bytes = 1.0  # one clip is more than that, and the newest stays
     keep.hear("mic", 10.0, ramp(0.0, 3.0))
-    keep.put(keep.of(Heard("mic", None, (Event(2, 11.0, 12.0, "new", 0.8, open=False),))) or [])
+    keep.put(
+        keep.of(WindowResult("mic", None, (Event(2, 11.0, 12.0, "new", 0.8, open=False),))) or []
+    )
     assert left(tmp_path, theirs) == {"new"}
 
 
@@ -340,14 +342,14 @@ def test_clips_go_when_they_are_too_old_even_if_nothing_is_heard(
     for days in range(1, 6):
         old_clip(tmp_path, f"2026112{9 - days}T000000Z_kitchen_{days}_{days}", days, 500)
     config = StreamConfig(keep_audio=1.0, keep_folder=str(tmp_path), keep_days=3.5)
-    keep = Keeper(config, RATE)
+    keep = ClipRecorder(config, RATE)
     assert left(tmp_path, theirs) == {"1", "2", "3"}
     keep._longest_s = 1.5 * 86_400
     now = time.monotonic()
-    keep.of(Heard("mic", caption(3.0)))
+    keep.of(WindowResult("mic", caption(3.0)))
     assert left(tmp_path, theirs) == {"1", "2", "3"}  # not each second
     monkeypatch.setattr(time, "monotonic", lambda: now + 3700.0)
-    keep.of(Heard("mic", caption(3.0)))
+    keep.of(WindowResult("mic", caption(3.0)))
     assert left(tmp_path, theirs) == {"1"}
 
 
@@ -370,7 +372,7 @@ def test_a_run_that_is_killed_while_it_writes_leaves_no_half_clip(tmp_path: Path
 import os, sys
 import numpy as np
 from pathlib import Path
-from edge.sinks.clips import Clip, write_clip
+from edge.sinks.clip_files import Clip, write_clip
 calls = 0
 def dies_at(step, function):
     def call(*arguments, **keywords):

@@ -44,7 +44,8 @@ def test_edge_needs_what_the_package_installs_and_nothing_else() -> None:
 
 def test_the_command_line_loads_no_pytorch() -> None:
     code = (
-        "import sys, edge.cli; from edge.captioner import load_captioner; load_captioner();"
+        "import sys, edge.cli; from edge.inference.captioner import load_captioner;"
+        "load_captioner();"
         "print([m for m in ('torch', 'onnx', 'openvino', 'distill') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)

@@ -20,13 +20,13 @@ from distill.scenes.noise import RATE
 from distill.teachers.audioset_trm import AudioSetTrm
 from distill.teachers.tagger import load_tagger
 from distill.training.shard_builder import FEATURES
-from edge.bundle import default_bundle
-from edge.captioner import load_captioner
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
+from edge.audio.file import FileSource
 from edge.config import StreamConfig
-from edge.features import Floats
-from edge.loop import Loop
-from edge.sources import FileSource
+from edge.inference.bundle import default_bundle
+from edge.inference.captioner import load_captioner
+from edge.inference.features import Floats
+from edge.streaming.pipeline import StreamingCaptioner
 from tests.helpers import SAMPLE
 from tests.made_up import the_line, tone
 
@@ -53,7 +53,7 @@ def test_a_bundle_is_asked_window_by_window_and_the_surest_caption_counts(
     told = by_bundle(captioner, sample[: 9 * RATE], FAST)
     assert len(told.windows) == 5  # of 5 s, one a second
     soundfile.write(tmp_path / "a.wav", sample[: 9 * RATE], RATE, subtype="FLOAT")
-    loop = Loop(FileSource(tmp_path / "a.wav", fast=True), captioner, FAST)
+    loop = StreamingCaptioner(FileSource(tmp_path / "a.wav", fast=True), captioner, FAST)
     captions = list(loop.captions())
     assert told.windows == tuple(caption.text for caption in captions)
     confidences = [caption.confidence for caption in captions if caption.text]

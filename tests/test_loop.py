@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from edge import loop as loop_module
-from edge.captioner import Captioner, Description, load_captioner
+from edge.audio.ring_buffer import Block
 from edge.config import StreamConfig
 from edge.errors import AudioError
-from edge.features import Floats
-from edge.loop import Caption, Loop
-from edge.ring import Block
+from edge.inference.captioner import Captioner, Description, load_captioner
+from edge.inference.features import Floats
+from edge.streaming import pipeline as loop_module
+from edge.streaming.pipeline import Caption, StreamingCaptioner
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def noise(seconds: float, rate: int = 16_000, channels: int = 1) -> Floats:
 
 def run(
     captioner: Captioner, source: Given, window_s: float = 2.0, hop_s: float = 1.0
-) -> tuple[list[Caption], Loop]:
-    loop = Loop(source, captioner, StreamConfig(window_s=window_s, hop_s=hop_s))
+) -> tuple[list[Caption], StreamingCaptioner]:
+    loop = StreamingCaptioner(source, captioner, StreamConfig(window_s=window_s, hop_s=hop_s))
     return list(loop.captions()), loop
 
 
@@ -146,7 +146,7 @@ def test_a_model_is_late_if_a_window_takes_longer_than_a_hop(
 ) -> None:
     slow = Slow(captioner, cost_s)
     monkeypatch.setattr(loop_module, "time", slow)
-    loop = Loop(Live(slow, noise(60.0)), slow, StreamConfig())
+    loop = StreamingCaptioner(Live(slow, noise(60.0)), slow, StreamConfig())
     behind = [slow.now_s - caption.end_s for caption in loop.captions()]
     assert loop.late == late
     assert (loop.stats.skipped_windows > 0) == late
@@ -158,7 +158,7 @@ def test_a_first_window_that_takes_long_makes_no_model_late(
 ) -> None:
     slow = Slow(captioner, 0.02, first_s=1.5)
     monkeypatch.setattr(loop_module, "time", slow)
-    loop = Loop(Live(slow, noise(20.0)), slow, StreamConfig(hop_s=0.1))
+    loop = StreamingCaptioner(Live(slow, noise(20.0)), slow, StreamConfig(hop_s=0.1))
     assert len(list(loop.captions())) == loop.stats.windows >= 150
     assert not loop.late
     assert loop.stats.skipped_windows == 0
@@ -170,7 +170,7 @@ def test_what_was_heard_before_a_source_fails_is_captioned(captioner: Captioner)
             yield from super().blocks()
             raise AudioError("ends after 0.8 s")
 
-    captions = Loop(Broken([Block(noise(0.8))]), captioner, StreamConfig()).captions()
+    captions = StreamingCaptioner(Broken([Block(noise(0.8))]), captioner, StreamConfig()).captions()
     assert ends([next(captions)]) == [0.8]
     with pytest.raises(AudioError, match=r"ends after 0.8 s"):
         next(captions)
@@ -214,5 +214,7 @@ def test_silence_is_quiet_and_costs_no_inference(captioner: Captioner) -> None:
 
 
 def test_an_unsure_model_says_nothing(captioner: Captioner) -> None:
-    loop = Loop(Given([Block(noise(3.0))]), captioner, StreamConfig(min_confidence=1.0))
+    loop = StreamingCaptioner(
+        Given([Block(noise(3.0))]), captioner, StreamConfig(min_confidence=1.0)
+    )
     assert {(c.state, c.text) for c in loop.captions()} == {("listening", "")}

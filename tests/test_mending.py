@@ -18,21 +18,21 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge.bundle import default_bundle
 from edge.config import StreamConfig, build_config
 from edge.errors import ConfigError, OutputError
-from edge.formats import make_format
-from edge.heard import Heard
-from edge.loop import Caption
-from edge.outputs import FORMATS
-from edge.sinks.mending import KEYS, RECORD, RECORD_START
-from edge.sinks.output import Output
-from edge.track import Event
+from edge.inference.bundle import default_bundle
+from edge.sinks.file_repair import KEYS, RECORD, RECORD_START
+from edge.sinks.file_sink import FileSink
+from edge.sinks.formats import make_format
+from edge.sinks.targets import FORMATS
+from edge.streaming.event_tracker import Event
+from edge.streaming.pipeline import Caption
+from edge.streaming.results import WindowResult
 from tests.helpers import ROOT, SAMPLE, aac_stream, the_one_line
 from tests.running import records
 
 CONFIG = StreamConfig()
-HEARD = Heard(
+HEARD = WindowResult(
     'Bob\'s "room" {1}',
     Caption(0.0, 5.0, "caption", "a dog barks", 0.8, -20.0),
     (Event(1, 1.0, 2.0, "a dog barks", 0.8, open=True),),
@@ -42,7 +42,7 @@ LINES = {form: make_format(CONFIG, form).of(HEARD) for form in ("text", "jsonl",
 
 def opened(path: Path, form: str) -> str:
     """What is in `path` once it has been opened as an output."""
-    Output(CONFIG, form, str(path)).close()
+    FileSink(CONFIG, form, str(path)).close()
     return path.read_bytes().decode()
 
 
@@ -162,7 +162,7 @@ def test_a_file_that_is_put_in_place_of_the_output_is_checked_too(tmp_path: Path
     path = tmp_path / "out"
     for form in FORMATS:
         path.unlink(missing_ok=True)
-        output = Output(CONFIG, form, str(path))
+        output = FileSink(CONFIG, form, str(path))
         output.reopen()  # the same, still empty
         path.rename(tmp_path / "old")
         path.write_text("milk")
@@ -188,7 +188,7 @@ def test_a_write_that_fails_cuts_off_nothing_of_another_program(
             other.write(b"milk\n")
         return done
 
-    output = Output(CONFIG, "text", str(path))
+    output = FileSink(CONFIG, "text", str(path))
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", half)
         with pytest.raises(OutputError, match="make room there"):
@@ -207,7 +207,7 @@ def test_a_disk_is_refused(form: str, monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     monkeypatch.setattr(os, "fstat", disk)
     with pytest.raises(OutputError, match="out: is a disk, not a file; choose another file"):
-        Output(CONFIG, form, str(tmp_path / "out"))
+        FileSink(CONFIG, form, str(tmp_path / "out"))
 
 
 # --- files that the run reads

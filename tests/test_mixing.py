@@ -7,8 +7,8 @@ import logging
 import numpy as np
 import pytest
 
-from edge.features import Floats
-from edge.mixing import Mixer
+from edge.audio.mixing import Mixer
+from edge.inference.features import Floats
 
 RATE = 16_000
 RNG = np.random.default_rng(3)

@@ -18,15 +18,15 @@ from random import Random
 
 import pytest
 
-from edge.broker import PASSWORD, Broker, broker_of, default_prefix, password_of, slug
 from edge.config import StreamConfig
 from edge.errors import ConfigError, OutputError
-from edge.heard import Heard
-from edge.loop import Caption
-from edge.sinks import Outlet
-from edge.sinks.homeassistant import discovery, topics_of
-from edge.sinks.mqtt import Mqtt
-from edge.track import Event
+from edge.sinks.mqtt.broker import PASSWORD, Broker, broker_of, default_prefix, password_of, slug
+from edge.sinks.mqtt.homeassistant import discovery, topics_of
+from edge.sinks.mqtt.sink import MqttSink
+from edge.sinks.worker import SinkWorker
+from edge.streaming.event_tracker import Event
+from edge.streaming.pipeline import Caption
+from edge.streaming.results import WindowResult
 from tests import mosquitto
 from tests.helpers import ROOT, SAMPLE, aac_stream, the_one_line, times
 from tests.mosquitto import MOSQUITTO, broker, listener
@@ -158,13 +158,13 @@ def test_home_assistant_is_told_all_that_it_asks_for() -> None:
 
 def test_what_waited_for_the_broker_is_not_what_sounds_now() -> None:
     pytest.importorskip("paho.mqtt", reason="type: pip install 'aac-stream[mqtt]'")
-    sink = Mqtt(StreamConfig(mqtt="mqtt://127.0.0.1:1"))
+    sink = MqttSink(StreamConfig(mqtt="mqtt://127.0.0.1:1"))
 
     def told(ago_s: float, state: str, *events: Event) -> list[tuple[str, str]]:
         """What is published of a window that ended so many seconds ago."""
         began = datetime.now(timezone.utc) - timedelta(seconds=100.0 + ago_s)
         caption = Caption(95.0, 100.0, state, "", 1.0, -20.0)
-        messages = sink.of(Heard("mic", caption, events, began)) or []
+        messages = sink.of(WindowResult("mic", caption, events, began)) or []
         return [(m.topic.rpartition("/")[2], m.payload) for m in messages if "{" not in m.payload]
 
     def barks(is_open: bool) -> Event:
@@ -251,7 +251,7 @@ def test_a_reload_that_connects_anew_leaves_it_online(
 def test_its_own_messages_are_not_answered(here: mosquitto.Broker) -> None:
     """Nor is anything that is said in answer to others."""
     with listener(here.port) as ear:
-        outlet = Outlet(Mqtt(StreamConfig(mqtt=here.url)), sources_wait=False)
+        outlet = SinkWorker(MqttSink(StreamConfig(mqtt=here.url)), sources_wait=False)
         until(lambda: ear.of(f"{PREFIX}/status") == ["online"], "a sign of life")
         first = len(ear.messages)
         ear.publish("homeassistant/status", "online")
@@ -303,9 +303,11 @@ class SlowBroker:
 def test_a_broker_that_does_not_answer_cannot_keep_a_connection() -> None:
     pytest.importorskip("paho.mqtt", reason="type: pip install 'aac-stream[mqtt]'")
     slow = SlowBroker()
-    outlet = Outlet(Mqtt(StreamConfig(mqtt=f"mqtt://127.0.0.1:{slow.port}")), sources_wait=False)
+    outlet = SinkWorker(
+        MqttSink(StreamConfig(mqtt=f"mqtt://127.0.0.1:{slow.port}")), sources_wait=False
+    )
     until(lambda: slow.open == 1, "a connection")
-    outlet.push(Heard("mic", None, (Event(1, 0.0, 1.0, "a dog barks", 0.8, True),)))
+    outlet.push(WindowResult("mic", None, (Event(1, 0.0, 1.0, "a dog barks", 0.8, True),)))
     until(lambda: b"a dog barks" in slow.got[0], "an event")
     with pytest.raises(OutputError, match=r"does not answer|could not be written"):
         outlet.close(0.1)
@@ -322,14 +324,14 @@ def test_a_broker_that_talks_nonsense_is_one_line_and_is_tried_again(
 ) -> None:
     pytest.importorskip("paho.mqtt", reason="type: pip install 'aac-stream[mqtt]'")
     monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)
-    monkeypatch.setattr("edge.sinks.mqtt.FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr("edge.sinks.mqtt.LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr("edge.sinks.mqtt.sink.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("edge.sinks.mqtt.sink.LONGEST_WAIT_S", 0.01)
     random, count = Random(1), 0
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(WAIT_S)
         url = f"mqtt://127.0.0.1:{server.getsockname()[1]}"
-        outlet = Outlet(Mqtt(StreamConfig(mqtt=url)), sources_wait=False)
-        outlet.push(Heard("mic", None, (Event(1, 0.0, 1.0, "a dog barks", 0.8, True),)))
+        outlet = SinkWorker(MqttSink(StreamConfig(mqtt=url)), sources_wait=False)
+        outlet.push(WindowResult("mic", None, (Event(1, 0.0, 1.0, "a dog barks", 0.8, True),)))
         while count < 200:
             connection, _ = server.accept()
             count += 1
@@ -367,7 +369,7 @@ def test_a_password_that_others_could_read_is_told(
     monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)
     if password is not None:
         monkeypatch.setenv(PASSWORD, password)
-    sink = Mqtt(StreamConfig(mqtt=url))
+    sink = MqttSink(StreamConfig(mqtt=url))
     sink.close()
     sink.close()
     said = [record.getMessage() for record in caplog.records]

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import soundfile
 
-import edge.sinks.outlet
+import edge.sinks.worker
 from edge.config import StreamConfig
 from edge.errors import ConfigError, OutputError
-from edge.heard import Heard
-from edge.loop import Caption
-from edge.outputs import Target, targets_of
-from edge.sinks import Outlet
-from edge.sinks.output import Output
+from edge.sinks.file_sink import FileSink
+from edge.sinks.targets import Target, targets_of
+from edge.sinks.worker import SinkWorker
+from edge.streaming.pipeline import Caption
+from edge.streaming.results import WindowResult
 from tests.helpers import SAMPLE, aac_stream, the_one_line, times
 from tests.running import Running, blocked_in_a_pipe, records, running, until
 
@@ -204,19 +204,21 @@ def may_grow_to(run: Running, size: int) -> None:
     resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-def caption(number: int) -> Heard:
-    return Heard("mic", Caption(float(number), number + 1.0, "caption", "a dog barks", 0.5, -20.0))
+def caption(number: int) -> WindowResult:
+    return WindowResult(
+        "mic", Caption(float(number), number + 1.0, "caption", "a dog barks", 0.5, -20.0)
+    )
 
 
 def test_a_failure_that_lasts_loses_the_oldest_and_says_how_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A pipe whose reader goes away, and comes back."""
-    monkeypatch.setattr(edge.sinks.outlet, "KEPT", 5)
+    monkeypatch.setattr(edge.sinks.worker, "KEPT", 5)
     monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)
     fifo = tmp_path / "fifo"
     with reader_of(fifo):
-        outlet = Outlet(Output(CONFIG, "jsonl", str(fifo)), sources_wait=False)
+        outlet = SinkWorker(FileSink(CONFIG, "jsonl", str(fifo)), sources_wait=False)
     outlet.push(caption(0))
     until(lambda: "nobody reads this pipe" in caplog.text, "a warning")
     for number in range(1, 9):
@@ -234,7 +236,7 @@ def test_a_failure_that_lasts_loses_the_oldest_and_says_how_many(
 def test_what_is_left_at_the_end_is_told(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     with reader_of(fifo):
-        outlet = Outlet(Output(CONFIG, "jsonl", str(fifo)), sources_wait=False)
+        outlet = SinkWorker(FileSink(CONFIG, "jsonl", str(fifo)), sources_wait=False)
     for number in range(3):
         outlet.push(caption(number))
     with pytest.raises(OutputError, match=r"fifo: (3 captions could|nobody reads)"):

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from edge import patient
-from edge.captioner import load_captioner
+from edge.audio import reconnecting as patient
+from edge.audio.reconnecting import ReconnectingSource
+from edge.audio.ring_buffer import NOTHING, Block
 from edge.config import StreamConfig
 from edge.errors import AudioError, DeviceError, UnavailableError
-from edge.loop import Loop
-from edge.patient import PatientSource
-from edge.ring import NOTHING, Block
+from edge.inference.captioner import load_captioner
+from edge.streaming.pipeline import StreamingCaptioner
 
 GONE = UnavailableError("device 'x': gives no audio any more")
 
@@ -94,7 +94,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_clock_goes_on_and_a_gap_is_two_lines(caplog: pytest.LogCaptureFixture) -> None:
     first, last = Made(0.5, overflows=2), Made(0.5, end=None, overflows=1)
     busy = [UnavailableError("busy"), DeviceError("no such name"), AudioError("one channel")]
-    source = PatientSource(first, one_by_one(*busy, last))
+    source = ReconnectingSource(first, one_by_one(*busy, last))
     began = time.monotonic()
     blocks = list(source.blocks())
     elapsed = time.monotonic() - began
@@ -115,7 +115,7 @@ def test_the_clock_goes_on_and_a_gap_is_two_lines(caplog: pytest.LogCaptureFixtu
 
 
 def test_the_gap_is_told_while_it_lasts() -> None:
-    source = PatientSource(Made(0.0), one_by_one(GONE, GONE, GONE))
+    source = ReconnectingSource(Made(0.0), one_by_one(GONE, GONE, GONE))
     blocks = source.blocks()
     began = time.monotonic()
     lost = [next(blocks).lost for _ in range(3)]
@@ -124,7 +124,7 @@ def test_the_gap_is_told_while_it_lasts() -> None:
 
 def test_what_opens_and_gives_nothing_is_not_back(caplog: pytest.LogCaptureFixture) -> None:
     dead, last = Made(0.0, silent_s=0.5), Made(0.3, None, silent_s=0.8)
-    source = PatientSource(Made(0.3), one_by_one(dead, last))
+    source = ReconnectingSource(Made(0.3), one_by_one(dead, last))
     began = time.monotonic()
     blocks = list(source.blocks())
     assert len(caplog.records) == 2
@@ -134,7 +134,7 @@ def test_what_opens_and_gives_nothing_is_not_back(caplog: pytest.LogCaptureFixtu
 
 
 def test_the_loop_is_never_left_alone_for_long() -> None:
-    source = PatientSource(Made(0.1), one_by_one(GONE, GONE, GONE, Made(0.1, None)))
+    source = ReconnectingSource(Made(0.1), one_by_one(GONE, GONE, GONE, Made(0.1, None)))
     last, longest = time.monotonic(), 0.0
     for _ in source.blocks():
         longest, last = max(longest, time.monotonic() - last), time.monotonic()
@@ -143,8 +143,8 @@ def test_the_loop_is_never_left_alone_for_long() -> None:
 
 def test_it_may_come_back_as_another_device_at_another_rate() -> None:
     captioner = load_captioner()
-    source = PatientSource(Made(2.5), one_by_one(Made(3.0, None, rate=44_100, name="y")))
-    loop = Loop(source, captioner, StreamConfig(window_s=2.0, hop_s=1.0))
+    source = ReconnectingSource(Made(2.5), one_by_one(Made(3.0, None, rate=44_100, name="y")))
+    loop = StreamingCaptioner(source, captioner, StreamConfig(window_s=2.0, hop_s=1.0))
     began = time.monotonic()
     captions = list(loop.captions())
     assert (source.name, source.rate) == ("y", 44_100)
@@ -159,7 +159,7 @@ def test_it_may_come_back_as_another_device_at_another_rate() -> None:
 
 def test_what_comes_and_goes_is_tried_less_and_less(caplog: pytest.LogCaptureFixture) -> None:
     flaps = [Made(0.1) for _ in range(3)]
-    source = PatientSource(Made(0.1), one_by_one(*flaps, Made(0.1, None)))
+    source = ReconnectingSource(Made(0.1), one_by_one(*flaps, Made(0.1, None)))
     began = time.monotonic()
     list(source.blocks())
     assert time.monotonic() - began == pytest.approx(0.5 + 0.2 + 0.4 + 0.8 + 0.8)
@@ -167,12 +167,12 @@ def test_what_comes_and_goes_is_tried_less_and_less(caplog: pytest.LogCaptureFix
 
 
 def test_what_waiting_does_not_mend_ends_it() -> None:
-    source = PatientSource(Made(0.1, AudioError("x: holds no audio")), one_by_one())
+    source = ReconnectingSource(Made(0.1, AudioError("x: holds no audio")), one_by_one())
     with pytest.raises(AudioError, match="holds no audio"):
         list(source.blocks())
 
 
 def test_a_source_that_ends_ends(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        assert len(list(PatientSource(Made(0.3, None), one_by_one()).blocks())) == 3
+        assert len(list(ReconnectingSource(Made(0.3, None), one_by_one()).blocks())) == 3
     assert not caplog.records

@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from edge.audio.file import Source
+from edge.audio.magic import container_of, is_text
+from edge.audio.pcm import PcmSource
+from edge.audio.pipes import Memory, PipeSource, named_pipe
+from edge.audio.readable import wait_readable
+from edge.audio.source_factory import open_recording, open_source
 from edge.config import StreamConfig
 from edge.errors import AudioError
-from edge.magic import container_of, is_text
-from edge.opening import open_recording, open_source
-from edge.pcm import PcmSource
-from edge.pipes import Memory, PipeSource, named_pipe
-from edge.readable import wait_readable
-from edge.sources import Source
 from tests.helpers import ROOT, aac_stream, the_one_line
 from tests.running import running, until
 

@@ -98,7 +98,7 @@ def test_the_runtime_keeps_nothing_in_the_home(bare: dict[str, str], first: str)
     """Whichever module of ours comes first: it reads whether it may when it is loaded."""
     if first.startswith("export"):
         pytest.importorskip("onnx")
-    code = f"import {first}; from edge.captioner import load_captioner; load_captioner()"
+    code = f"import {first}; from edge.inference.captioner import load_captioner; load_captioner()"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, env=bare, cwd=ROOT, timeout=180)
     assert done.returncode == 0, done

@@ -16,7 +16,7 @@ import pytest
 
 from edge import cli
 from edge.errors import AacStreamError
-from edge.program import Parser, run_program
+from edge.process.program import Parser, run_program
 from tests.helpers import ROOT, SAMPLE, the_one_line
 
 CODE = "import sys; from {}.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -112,7 +112,7 @@ def test_a_closed_input_is_one_line() -> None:
 
 def test_names_of_devices_are_printed_on_an_ascii_terminal() -> None:
     code = (
-        "import sys; from edge import cli; from edge.inputs import InputDevice;"
+        "import sys; from edge import cli; from edge.audio.devices import InputDevice;"
         "cli.list_inputs = lambda: [InputDevice(0, 'Küche', 'ALSA', 1, 48000, True)];"
         "sys.exit(cli.main(['--list-devices']))"
     )
@@ -207,7 +207,7 @@ class Sender:
         if name == "numpy":
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Sender())
-from edge.start import aac_stream
+from edge.process.start import aac_stream
 sys.exit(aac_stream())
 """
 
@@ -222,7 +222,7 @@ def test_ctrl_c_while_packages_are_imported_is_no_traceback() -> None:
 
 def test_a_fault_of_the_program_ends_a_run_in_one_sentence() -> None:
     code = (
-        "import sys; from edge import backends; from edge.cli import main;"
+        "import sys; from edge.inference import backends; from edge.cli import main;"
         "backends.Backend.step = lambda *_: [][1]; sys.exit(main(sys.argv[1:]))"
     )
     done = subprocess.run(

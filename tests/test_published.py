@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from edge.errors import BundleError
-from edge.features import FeatureSpec, LogMel
+from edge.inference.features import FeatureSpec, LogMel
 from export.hub import fetch
 from export.published import Published, load_published
 from tests.helpers import ROOT

@@ -11,8 +11,8 @@ import soundfile
 from distill.scenes.noise import RATE
 from distill.training.shard_builder import FEATURES
 from distill.training.shards import read_about, read_shard, shard_folders
-from edge.clip import read_clip
-from edge.features import LogMel
+from edge.audio.clip import read_clip
+from edge.inference.features import LogMel
 from tests.made_up import prepare, state, the_line, tone
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soxr
 
-from edge.resample import Resampler
+from edge.audio.resampler import Resampler
 
 
 @pytest.mark.parametrize("rate", [8000, 11_025, 16_000, 44_100, 48_000, 192_000])

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 
-from edge.ring import RingBuffer
+from edge.audio.ring_buffer import RingBuffer
 
 
 def counted(start: int, stop: int) -> np.ndarray:

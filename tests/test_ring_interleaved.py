@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from edge.ring import Block, RingBuffer
+from edge.audio.ring_buffer import Block, RingBuffer
 
 SIZES = st.integers(0, 70)  # of writes; the rings hold 1 to 30
 MOST = st.none() | st.integers(0, 70)

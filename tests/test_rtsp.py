@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from edge import ffmpeg
+from edge.audio import ffmpeg
+from edge.audio.ffmpeg import FfmpegSource
+from edge.audio.ffmpeg_input import parse_url, redacted, rtsp_options, url_input
 from edge.errors import AudioError
-from edge.ffmpeg import FfmpegSource
-from edge.ffmpeg_input import parse_url, redacted, rtsp_options, url_input
 from tests.helpers import SAMPLE, aac_stream, the_one_line
 from tests.rtsp import Camera
 from tests.streams import RadioServer

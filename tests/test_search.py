@@ -7,9 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from edge.bundle import DecoderSpec, SearchSpec
-from edge.features import Floats
-from edge.search import log_softmax, repeating, search
+from edge.inference.beam_search import log_softmax, repeating, search
+from edge.inference.bundle import DecoderSpec, SearchSpec
+from edge.inference.features import Floats
 
 START, END, WORDS = 1, 2, 6
 SPEC = DecoderSpec(layers=1, heads=1, head_width=1, start=START, end=END, pad=0)

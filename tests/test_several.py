@@ -12,9 +12,9 @@ import pytest
 import soundfile
 
 from edge.config import StreamConfig
-from edge.devices import Device, devices_of
+from edge.device_setting import Device, devices_of
 from edge.errors import ConfigError
-from edge.sinks.homeassistant import topics_of
+from edge.sinks.mqtt.homeassistant import topics_of
 from tests.helpers import SAMPLE, aac_stream, captions_of, the_one_line, times
 from tests.pulse import SECOND_SINK, SECOND_SOURCE, PulseServer
 from tests.running import Running, running, until

@@ -9,8 +9,8 @@ import numpy as np
 from benchmarks.options import Options
 from benchmarks.scenarios.sharing import EDGE, HOP, STRIDE, WINDOW, _Sharing
 from benchmarks.scenarios.track import scenes_of
-from edge.captioner import load_captioner
-from edge.features import Floats, LogMelStream
+from edge.inference.captioner import load_captioner
+from edge.inference.features import Floats, LogMelStream
 from tests.helpers import SAMPLE
 
 

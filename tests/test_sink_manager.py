@@ -15,13 +15,13 @@ import pytest
 
 from edge.config import StreamConfig
 from edge.errors import OutputError
-from edge.heard import Heard
-from edge.hub import Hub
-from edge.session import Session, load_model
-from edge.signals import Signals
-from edge.sinks import SinkManager
-from edge.sinks.wanted import wanted_sinks
-from edge.track import Event
+from edge.service.runner import Runner, load_model
+from edge.service.signals import Signals
+from edge.sinks.manager import SinkManager
+from edge.sinks.sink_settings import wanted_sinks
+from edge.streaming.device_manager import DeviceManager
+from edge.streaming.event_tracker import Event
+from edge.streaming.results import WindowResult
 from tests.helpers import SAMPLE
 from tests.running import WAIT_S, until
 
@@ -30,10 +30,10 @@ CONFIG = StreamConfig(device=str(SAMPLE), fast=True, output="out.jsonl", format=
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeviceManager]:
     """One that has not begun to listen, and a folder of its own for the sinks."""
     monkeypatch.chdir(tmp_path)
-    hub = Hub(CONFIG, load_model(CONFIG))
+    hub = DeviceManager(CONFIG, load_model(CONFIG))
     yield hub
     hub.close()
 
@@ -54,11 +54,11 @@ def change(manager: SinkManager, config: StreamConfig, rate: int = RATE) -> set[
     return {name for name, outlet in after.items() if before.get(name) is not outlet}
 
 
-def heard(number: int, is_open: bool, text: str = "a dog barks") -> Heard:
-    return Heard("mic", None, (Event(number, 1.0, 2.0, text, 0.8, is_open),))
+def heard(number: int, is_open: bool, text: str = "a dog barks") -> WindowResult:
+    return WindowResult("mic", None, (Event(number, 1.0, 2.0, text, 0.8, is_open),))
 
 
-def test_a_reload_keeps_each_sink_whose_own_settings_stay(hub: Hub) -> None:
+def test_a_reload_keeps_each_sink_whose_own_settings_stay(hub: DeviceManager) -> None:
     config = replace(CONFIG, also=["srt:a.srt"], command=["true"], keep_audio=1.0)
     manager = SinkManager(config, hub)
     assert len(hub.listeners) == 1  # the clips
@@ -79,14 +79,14 @@ def test_a_reload_keeps_each_sink_whose_own_settings_stay(hub: Hub) -> None:
     manager.close(WAIT_S)
 
 
-def test_clips_follow_the_sample_rate_of_another_model(hub: Hub) -> None:
+def test_clips_follow_the_sample_rate_of_another_model(hub: DeviceManager) -> None:
     config = replace(CONFIG, keep_audio=1.0)
     manager = SinkManager(config, hub)
     assert change(manager, config, 2 * hub.features.sample_rate) == {"keeper folder kept"}
     manager.close(WAIT_S)
 
 
-def test_subtitles_go_on_through_a_reload(hub: Hub) -> None:
+def test_subtitles_go_on_through_a_reload(hub: DeviceManager) -> None:
     config = replace(CONFIG, also=["srt:a.srt"])
     manager = SinkManager(config, hub)
     manager.push(heard(1, False))
@@ -100,7 +100,7 @@ def test_subtitles_go_on_through_a_reload(hub: Hub) -> None:
     ]
 
 
-def test_settings_that_change_in_place_reach_the_sinks(hub: Hub) -> None:
+def test_settings_that_change_in_place_reach_the_sinks(hub: DeviceManager) -> None:
     config = replace(CONFIG, also=["text:a.txt"], command=["true"])
     manager = SinkManager(config, hub)
     change(manager, replace(config, device=["mic=a.wav", "hall=b.wav"], command_every_s=7.0))
@@ -112,7 +112,7 @@ def test_settings_that_change_in_place_reach_the_sinks(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("bad", ["/nowhere/out.jsonl", "busy"])
-def test_a_reload_that_fails_leaves_all_as_it_was(hub: Hub, bad: str) -> None:
+def test_a_reload_that_fails_leaves_all_as_it_was(hub: DeviceManager, bad: str) -> None:
     Path("busy").write_text("subtitles of another run")
     manager = SinkManager(CONFIG, hub)
     before, threads = open_sinks(manager), threading.active_count()
@@ -128,7 +128,7 @@ def test_a_reload_that_fails_leaves_all_as_it_was(hub: Hub, bad: str) -> None:
     assert not Path("b.jsonl").read_text()
 
 
-def test_a_busy_sink_that_has_no_file_does_not_hinder_a_reload(hub: Hub) -> None:
+def test_a_busy_sink_that_has_no_file_does_not_hinder_a_reload(hub: DeviceManager) -> None:
     """As a command that takes long, or a broker that is away."""
     config = replace(CONFIG, command=["sleep", "1000"])
     manager = SinkManager(config, hub)
@@ -141,7 +141,7 @@ def test_a_busy_sink_that_has_no_file_does_not_hinder_a_reload(hub: Hub) -> None
 
 
 def test_a_file_that_was_moved_is_opened_again_though_settings_are_not_right(
-    hub: Hub, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    hub: DeviceManager, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("edge"), "propagate", True)
     manager = SinkManager(CONFIG, hub)
@@ -165,11 +165,11 @@ def test_nothing_is_left_open_if_the_page_cannot_be(tmp_path: Path) -> None:
             mqtt="mqtt://127.0.0.1:1",
         )
         with pytest.raises(OutputError, match="address already in use"):
-            Session(config, lambda: config, signals)
+            Runner(config, lambda: config, signals)
     until(lambda: set(threading.enumerate()) <= before, "no more threads")
 
 
-def test_another_page_on_the_same_port_takes_its_place(hub: Hub) -> None:
+def test_another_page_on_the_same_port_takes_its_place(hub: DeviceManager) -> None:
     pytest.importorskip("uvicorn", reason="needs the extra: pip install 'aac-stream[web]'")
     manager = SinkManager(replace(CONFIG, serve="127.0.0.1:0"), hub)
 
@@ -189,7 +189,7 @@ def test_another_page_on_the_same_port_takes_its_place(hub: Hub) -> None:
     manager.close(WAIT_S)
 
 
-def test_every_sink_may_be_closed_by_several_threads_at_once(hub: Hub) -> None:
+def test_every_sink_may_be_closed_by_several_threads_at_once(hub: DeviceManager) -> None:
     pytest.importorskip("uvicorn", reason="needs the extra: pip install 'aac-stream[web]'")
     pytest.importorskip("paho.mqtt", reason="type: pip install 'aac-stream[mqtt]'")
     config = replace(

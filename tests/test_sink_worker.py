@@ -10,22 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import edge.sinks.outlet
+import edge.sinks.worker
 from edge.config import StreamConfig
 from edge.errors import OutputError
-from edge.heard import Heard
-from edge.loop import Caption
-from edge.ongoing import Ongoing
-from edge.sinks import Outlet
 from edge.sinks.backlog import Backlog
-from edge.sinks.outlet import close_all
-from edge.track import Event
+from edge.sinks.worker import SinkWorker, close_all
+from edge.streaming.active_events import ActiveEvents
+from edge.streaming.event_tracker import Event
+from edge.streaming.pipeline import Caption
+from edge.streaming.results import WindowResult
 from tests.running import WAIT_S, until
 
 
-def window(number: int, *events: Event, device: str = "mic") -> Heard:
+def window(number: int, *events: Event, device: str = "mic") -> WindowResult:
     caption = Caption(float(number), number + 1.0, "caption", "a dog barks", 0.5, -20.0)
-    return Heard(device, caption, events)
+    return WindowResult(device, caption, events)
 
 
 def event(number: int, is_open: bool, text: str = "a dog barks") -> Event:
@@ -46,7 +45,7 @@ class Recorder:
         if name in self.fails:
             raise self.error
 
-    def of(self, heard: Heard) -> float | None:
+    def of(self, heard: WindowResult) -> float | None:
         self._call("of")
         return heard.caption.start_s if heard.caption else None
 
@@ -93,7 +92,7 @@ def test_a_sink_that_raises_anything_is_one_line_and_the_run_goes_on(
     logged: pytest.LogCaptureFixture, call: str, waits: bool, error: Exception
 ) -> None:
     sink = Recorder(call, error=error)
-    outlet = Outlet(sink, sources_wait=waits)
+    outlet = SinkWorker(sink, sources_wait=waits)
     outlet.configure(StreamConfig(), waits)
     for number in range(100):
         outlet.wait()
@@ -119,7 +118,7 @@ def test_only_put_may_say_that_the_sink_cannot_be_written(
     logged: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     sink = Recorder("of", error=error)
-    outlet = Outlet(sink, sources_wait=False)
+    outlet = SinkWorker(sink, sources_wait=False)
     outlet.push(window(1))
     until(lambda: "a disk is full" in logged.text or "BrokenPipe" in logged.text, "a line")
     sink.fails.clear()
@@ -130,7 +129,7 @@ def test_only_put_may_say_that_the_sink_cannot_be_written(
 
 def test_what_one_caption_breaks_is_left_out_alone(logged: pytest.LogCaptureFixture) -> None:
     sink = Recorder("put 3")
-    outlet = Outlet(sink, sources_wait=True)
+    outlet = SinkWorker(sink, sources_wait=True)
     for number in range(6):
         outlet.push(window(number))
     with pytest.raises(OutputError, match="recorder: 1 captions could not be written"):
@@ -141,7 +140,7 @@ def test_what_one_caption_breaks_is_left_out_alone(logged: pytest.LogCaptureFixt
 
 def test_an_error_of_reopening_is_one_line_and_the_sink_goes_on() -> None:
     sink = Recorder("reopen")
-    outlet = Outlet(sink, sources_wait=False)
+    outlet = SinkWorker(sink, sources_wait=False)
     with pytest.raises(OutputError, match=r"recorder: cannot be opened again \(embedded null"):
         outlet.reopen()
     outlet.push(window(1))
@@ -169,7 +168,7 @@ class Busy(Recorder):
 
 def test_closing_reaches_sinks_that_are_busy_in_their_own_threads() -> None:
     sinks = [Busy(), Busy(), Recorder()]
-    outlets = [Outlet(sink, sources_wait=False) for sink in sinks]
+    outlets = [SinkWorker(sink, sources_wait=False) for sink in sinks]
     for outlet in outlets:
         outlet.push(window(1))
     for sink in sinks[:2]:
@@ -191,7 +190,7 @@ def test_the_end_of_an_event_outlives_any_number_of_windows() -> None:
     backlog.push(window(1, event(1, False)))
     dropped = sum(backlog.push(window(number)) for number in range(2, 2_000))
     assert dropped == 1_999 - 100
-    ongoing = Ongoing()
+    ongoing = ActiveEvents()
     ongoing.push(window(0, event(1, True)))
     heard = [backlog.pop() for _ in range(len(backlog))]
     assert heard[0] == window(1, event(1, False))
@@ -213,7 +212,7 @@ def test_events_that_the_sink_never_saw_are_given_up_whole() -> None:
 def test_a_sink_that_worked_off_its_queue_knows_what_goes_on(data: st.DataObject) -> None:
     """Whatever happens, and however small the queue is."""
     backlog = Backlog(data.draw(st.integers(1, 6)))
-    truth, seen = Ongoing(), Ongoing()
+    truth, seen = ActiveEvents(), ActiveEvents()
     going: dict[str, set[int]] = {"a": set(), "b": set()}
     last: dict[str, Caption] = {}
     number = 0
@@ -254,17 +253,17 @@ def test_a_sink_that_worked_off_its_queue_knows_what_goes_on(data: st.DataObject
 def test_a_sink_that_was_away_for_long_is_told_the_end(
     monkeypatch: pytest.MonkeyPatch, logged: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(edge.sinks.outlet, "KEPT", 20)
-    monkeypatch.setattr(edge.sinks.outlet, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(edge.sinks.worker, "KEPT", 20)
+    monkeypatch.setattr(edge.sinks.worker, "FIRST_WAIT_S", 0.01)
 
     class Follows(Recorder):
         """Says what goes on, as the caption topic of Home Assistant does."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.away, self.said, self._ongoing = threading.Event(), [""], Ongoing()
+            self.away, self.said, self._ongoing = threading.Event(), [""], ActiveEvents()
 
-        def of(self, heard: Heard) -> str | None:  # type: ignore[override]
+        def of(self, heard: WindowResult) -> str | None:  # type: ignore[override]
             self._ongoing.push(heard)
             return ", ".join(e.text for e in self._ongoing.of("mic")) or "quiet"
 
@@ -277,7 +276,7 @@ def test_a_sink_that_was_away_for_long_is_told_the_end(
             self.said.append(piece)
 
     sink = Follows()
-    outlet = Outlet(sink, sources_wait=False)
+    outlet = SinkWorker(sink, sources_wait=False)
     outlet.push(window(0, event(1, True)))
     until(lambda: sink.said[-1] == "a dog barks", "the beginning")
     sink.away.set()

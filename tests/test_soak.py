@@ -21,11 +21,11 @@ from benchmarks.scenarios.memory import held_mb
 from benchmarks.shelf import CHANNELS, RATES, Shelf
 from benchmarks.shelf_source import ShelfSource
 from benchmarks.soak import Soak, soak
-from edge.bundle import default_bundle, load_bundle
-from edge.captioner import Captioner, Description, load_captioner
+from edge.audio.ring_buffer import Block, RingBuffer
 from edge.config import StreamConfig
-from edge.features import Floats
-from edge.ring import Block, RingBuffer
+from edge.inference.bundle import default_bundle, load_bundle
+from edge.inference.captioner import Captioner, Description, load_captioner
+from edge.inference.features import Floats
 from tests.helpers import ROOT
 
 RATE = 32_000

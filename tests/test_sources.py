@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from edge.audio.file import FileSource
+from edge.audio.pcm import PcmSource
 from edge.errors import AudioError
-from edge.pcm import PcmSource
-from edge.sources import FileSource
 
 TONE = (0.3 * np.sin(np.arange(16_000) / 5.0)).astype(np.float32)
 

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from edge.log import log_to_stderr
-from edge.stderr import quiet_stderr, real_stderr_fd
+from edge.process.stderr import quiet_stderr, real_stderr_fd
 from tests.helpers import ROOT
 
 

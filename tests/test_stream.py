@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from edge import stream as stream_module
-from edge.captioner import Description, load_captioner
 from edge.config import StreamConfig
 from edge.errors import AudioError, ConfigError
-from edge.formats import make_format
-from edge.heard import Heard
-from edge.outputs import FORMATS
-from edge.stream import Listener, listen, stream
+from edge.inference.captioner import Description, load_captioner
+from edge.sinks.formats import make_format
+from edge.sinks.targets import FORMATS
+from edge.streaming import stream as stream_module
+from edge.streaming.results import WindowResult
+from edge.streaming.stream import Listener, listen, stream
 from tests.helpers import ROOT, SAMPLE, aac_stream
 from tests.running import until
 
@@ -63,9 +63,9 @@ def test_errors_come_before_anything_is_heard() -> None:
 
 
 def test_a_callback_is_called_and_may_fail(caplog: pytest.LogCaptureFixture) -> None:
-    called: list[Heard] = []
+    called: list[WindowResult] = []
 
-    def fail_at_first(heard: Heard) -> None:
+    def fail_at_first(heard: WindowResult) -> None:
         called.append(heard)
         if len(called) < 3:
             raise ValueError("of the caller")
@@ -80,9 +80,9 @@ def test_a_callback_is_called_and_may_fail(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_a_callback_may_end_it() -> None:
-    called: list[Heard] = []
+    called: list[WindowResult] = []
 
-    def enough(heard: Heard) -> None:
+    def enough(heard: WindowResult) -> None:
         called.append(heard)
         if len(called) == 2:
             listener.close()
@@ -117,7 +117,7 @@ def test_a_hundred_rounds_of_listening_and_closing(
             heard, made = threading.Event(), queue.Queue[Listener]()
 
             def callback(
-                _: Heard,
+                _: WindowResult,
                 heard: threading.Event = heard,
                 made: queue.Queue[Listener] = made,
                 closes: bool = number % 4 == 3,
@@ -162,9 +162,9 @@ def test_threads_may_share_a_stream_and_close_it_while_they_wait(
 def test_a_callback_that_ends_its_thread_gives_the_device_back(
     uncaught: list[threading.ExceptHookArgs],
 ) -> None:
-    called: list[Heard] = []
+    called: list[WindowResult] = []
 
-    def leave(heard: Heard) -> None:
+    def leave(heard: WindowResult) -> None:
         called.append(heard)
         sys.exit()
 

@@ -22,9 +22,9 @@ import pytest
 import soundfile
 
 from edge.config import StreamConfig
-from edge.heard import Heard, Status
-from edge.sinks.terminal import Terminal
-from edge.track import Event
+from edge.sinks.terminal import TerminalSink
+from edge.streaming.event_tracker import Event
+from edge.streaming.results import Status, WindowResult
 from tests.helpers import ROOT, SAMPLE
 from tests.running import WAIT_S, until
 
@@ -153,7 +153,7 @@ class OnScreen:
         monkeypatch.setattr(sys, "stdout", self._stdout)
         monkeypatch.setattr("edge.sinks.terminal.REFRESH_S", 1000.0)
         self.status = [Status("hall", "hall.wav", "quiet", -50.0, 1.0, 1, 0, 0.0)]
-        self.sink = Terminal(lambda: self.status, labelled=False)
+        self.sink = TerminalSink(lambda: self.status, labelled=False)
 
     def lines(self, count: int) -> list[str]:
         """So many lines, once they are there, the last a live one."""
@@ -173,8 +173,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[OnScreen]:
     os.close(one.keeper)
 
 
-def told(number: int, device: str = "hall") -> Heard:
-    return Heard(device, None, (Event(number, 1.0, 2.0, "rain falls", 0.5, True),))
+def told(number: int, device: str = "hall") -> WindowResult:
+    return WindowResult(device, None, (Event(number, 1.0, 2.0, "rain falls", 0.5, True),))
 
 
 def test_a_terminal_goes_on_with_other_devices_after_a_reload(shown: OnScreen) -> None:

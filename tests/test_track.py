@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.loop import Caption
-from edge.subtitles import SHORTEST_S, Cue, Cues, srt, vtt
-from edge.track import Event, Track, TrackSpec, clauses_of, same
+from edge.sinks.subtitles import SHORTEST_S, Cue, Cues, srt, vtt
+from edge.streaming.event_tracker import Event, EventTracker, EventTrackerSpec, clauses_of, same
+from edge.streaming.pipeline import Caption
 
 TEXTS = [
     "a dog barks",
@@ -40,17 +40,17 @@ def captions(*texts: str, hop_s: float = 1.0, confidence: float = 0.5) -> list[C
 
 
 def told(
-    heard: list[Caption], spec: TrackSpec | None = None, hop_s: float = 1.0
+    heard: list[Caption], spec: EventTrackerSpec | None = None, hop_s: float = 1.0
 ) -> list[tuple[float, Event]]:
     """What a track says and when, as the window ends that it says it after."""
-    track = Track(hop_s, spec)
+    track = EventTracker(hop_s, spec)
     said = [(caption.end_s, event) for caption in heard for event in track.push(caption)]
     return said + [(heard[-1].end_s, event) for event in track.end()]
 
 
 def told_at_end(heard: list[Caption], hop_s: float = 1.0) -> list[str]:
     """The words of the events that open only as the source ends; each closes at once."""
-    track = Track(hop_s)
+    track = EventTracker(hop_s)
     before = {event.number for caption in heard for event in track.push(caption)}
     new = [event for event in track.end(source_ended=True) if event.number not in before]
     assert [event.open for event in new] == [True] * (len(new) // 2) + [False] * (len(new) // 2)
@@ -59,7 +59,7 @@ def told_at_end(heard: list[Caption], hop_s: float = 1.0) -> list[str]:
 
 
 # Of windows that are sure by a half, each second, two must agree.
-AGREE_2 = TrackSpec(evidence_s=1.0, missed_s=2.0, heard_s=1.0)
+AGREE_2 = EventTrackerSpec(evidence_s=1.0, missed_s=2.0, heard_s=1.0)
 
 
 def test_one_sound_is_one_event() -> None:
@@ -132,7 +132,7 @@ def test_the_end_of_a_source_is_judged_alike_at_any_hop() -> None:
 
 
 def test_an_end_that_is_not_the_source_s_tells_nothing_new() -> None:
-    track = Track(1.0)
+    track = EventTracker(1.0)
     (caption,) = captions(BARK)
     assert [*track.push(caption), *track.end()] == []
 
@@ -144,7 +144,7 @@ def test_after_a_gap_few_windows_are_enough_again() -> None:
 
 
 def test_a_sound_that_goes_on_for_a_week_takes_no_memory() -> None:
-    track = Track(1.0)
+    track = EventTracker(1.0)
     (caption,) = captions(BARK, confidence=0.8)
 
     def hear(hours: int) -> int:
@@ -161,7 +161,7 @@ def test_a_sound_that_goes_on_for_a_week_takes_no_memory() -> None:
 def test_numbers_go_on_from_another_track() -> None:
     numbers = count(1)
     for number in (1, 2):
-        track = Track(1.0, numbers=numbers)
+        track = EventTracker(1.0, numbers=numbers)
         events = [event for caption in captions(*[BARK] * 4) for event in track.push(caption)]
         assert [event.number for event in events] == [number]
 
@@ -199,7 +199,7 @@ def test_a_window_that_is_not_sure_ends_nothing_until_it_is_past() -> None:
 
 def test_windows_side_by_side_are_one_event_too() -> None:
     heard = captions(*["rain falls"] * 3, "birds sing", "birds sing", hop_s=5.0)
-    said = told(heard, TrackSpec(), hop_s=5.0)
+    said = told(heard, EventTrackerSpec(), hop_s=5.0)
     assert [(at, event.text, event.open) for at, event in said] == [
         (5.0, "rain falls", True),
         (20.0, "rain falls", False),
@@ -254,7 +254,7 @@ def test_whatever_is_heard_every_event_opens_once_and_closes_once(
 ) -> None:
     heard = captions(*texts, hop_s=hop_s)
     by_number: dict[int, list[tuple[float, Event]]] = {}
-    for at, event in told(heard, TrackSpec(evidence_s=evidence_s), hop_s):
+    for at, event in told(heard, EventTrackerSpec(evidence_s=evidence_s), hop_s):
         by_number.setdefault(event.number, []).append((at, event))
     assert sorted(by_number) == list(range(1, len(by_number) + 1))
     for said in by_number.values():
@@ -270,7 +270,7 @@ def test_whatever_is_heard_every_event_opens_once_and_closes_once(
 @given(HEARD, st.sampled_from([0.5, 1.0]))
 def test_subtitles_are_in_order_and_hold_every_event(texts: list[str], hop_s: float) -> None:
     heard = captions(*texts, hop_s=hop_s)
-    track, cues = Track(hop_s, AGREE_2), Cues(lag_s=5.0 + 3 * hop_s)
+    track, cues = EventTracker(hop_s, AGREE_2), Cues(lag_s=5.0 + 3 * hop_s)
     out: list[Cue] = []
     closed: list[Event] = []
     for caption in heard:

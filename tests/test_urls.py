@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import edge.log
-from edge.devices import devices_of, without_secrets
+from edge.device_setting import devices_of, without_secrets
 from edge.urls import is_url
 from tests.helpers import aac_stream
 

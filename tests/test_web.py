@@ -22,8 +22,8 @@ from tests.running import records, until
 pytest.importorskip("starlette", reason="needs the extra: pip install 'aac-stream[web]'")
 pytest.importorskip("uvicorn", reason="needs the extra: pip install 'aac-stream[web]'")
 
-from edge.web.access import Access
 from edge.web.address import Address
+from edge.web.auth import Access
 from tests.web import ask, get, port_of, served, stream
 
 OFTEN = ("--window-s", "2", "--hop-s", "0.5")

@@ -10,21 +10,23 @@ from datetime import datetime, timezone
 import numpy as np
 import pytest
 
-from edge.heard import Heard
-from edge.track import Event
+from edge.streaming.event_tracker import Event
+from edge.streaming.results import WindowResult
 from edge.web import feed as feeds
 from edge.web import live as lives
 from edge.web.export import as_json, subtitles, text
-from edge.web.feed import Feed
-from edge.web.live import Live
+from edge.web.history import Feed
 from edge.web.spectrogram import BANDS, COLUMN_S, KEPT_S, Spectrogram
+from edge.web.sse import Live
 
 RATE = 16_000
 
 
-def heard(number: int, words: str = "a dog barks", is_open: bool = True, who: str = "a") -> Heard:
+def heard(
+    number: int, words: str = "a dog barks", is_open: bool = True, who: str = "a"
+) -> WindowResult:
     event = Event(number, float(number), number + 2.0, words, 0.5, is_open)
-    return Heard(who, None, (event,), datetime(2026, 1, 1, tzinfo=timezone.utc))
+    return WindowResult(who, None, (event,), datetime(2026, 1, 1, tzinfo=timezone.utc))
 
 
 def test_who_was_slow_gets_the_newest_of_each_event_once() -> None:

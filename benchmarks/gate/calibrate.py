@@ -20,8 +20,8 @@ from distill.corpus.dataset import Clip, load_all
 from distill.errors import CorpusError
 from distill.evaluation.eval_set import held_back_clips
 from distill.scenes.noise import NOISES, RATE, trim
-from edge.captioner import Captioner, load_captioner
-from edge.features import Floats
+from edge.inference.captioner import Captioner, load_captioner
+from edge.inference.features import Floats
 
 SPLITS = {"val": 31_277, "test": 88_003}  # and their seeds; thresholds are picked on the first
 EACH = 40  # events for one background of each kind

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.gate.grounds import KINDS, NEVER
 from benchmarks.gate.hear import WINDOW, Chance, Stretch, Window
-from edge.track import TrackSpec
+from edge.streaming.event_tracker import EventTrackerSpec
 
 LOST = 0.01  # of the events that would be told of without a gate: more may not be missed
 SHOWN = 0.15  # missed, at most, in the plot
@@ -131,7 +131,7 @@ def _captioned(columns: NDArray[np.float64], at: Thresholds) -> NDArray[np.bool_
 def _told(columns: NDArray[np.float64], at: Thresholds) -> NDArray[np.bool_]:
     """Whether the windows (..., windows, columns) that name an event are enough for the track."""
     named = _captioned(columns, at) * columns[..., TRUE] * columns[..., SURE]
-    return named.sum(axis=-1) * WINDOW.hop_s >= TrackSpec().evidence_s
+    return named.sum(axis=-1) * WINDOW.hop_s >= EventTrackerSpec().evidence_s
 
 
 def picked(heard: Heard) -> Thresholds:

@@ -9,7 +9,7 @@ import numpy as np
 
 from distill.scenes.audibility import level_db
 from distill.scenes.noise import NOISES, RATE, shaped_noise
-from edge.features import Floats
+from edge.inference.features import Floats
 
 GROUND_S = 120.0  # of each background
 QUIET_DB = (-90.0, -66.0)  # of a silent room through a microphone, re full scale

@@ -14,10 +14,10 @@ from distill.corpus.dataset import Clip
 from distill.scenes.audibility import level_db as loud_parts_db
 from distill.scenes.noise import RATE
 from distill.scenes.room_augment import RoomSpec, draw_room, placed_in_room
-from edge.captioner import Captioner
 from edge.config import StreamConfig
-from edge.features import Floats, LogMel, level_db
-from edge.gate import Gate, loud_db
+from edge.inference.captioner import Captioner
+from edge.inference.features import Floats, LogMel, level_db
+from edge.streaming.activity_gate import ActivityGate, loud_db
 
 BEFORE_S = 70.0  # of a background, before an event in it: its floor is known by then
 LONGEST_S = 8.0  # of an event
@@ -97,7 +97,7 @@ def _windows(captioner: Captioner, audio: Floats, after_s: float = 0.0) -> Itera
     """The windows of the loop that ships that end after `after_s`, each captioned."""
     features = captioner.bundle.features
     heard = soxr.resample(audio, RATE, features.sample_rate, "MQ").astype(np.float32)
-    frames, gate = LogMel(features)(heard), Gate(features)
+    frames, gate = LogMel(features)(heard), ActivityGate(features)
     gate.push(frames)
     a_second = features.sample_rate / features.hop
     length, hop = round(WINDOW.window_s * a_second), round(WINDOW.hop_s * a_second)

@@ -13,10 +13,10 @@ import soundfile
 
 from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
-from edge.captioner import Captioner
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
+from edge.audio.file import AUDIO_SUFFIXES
 from edge.errors import AacStreamError
-from edge.sources import AUDIO_SUFFIXES
+from edge.inference.captioner import Captioner
 
 LONGEST_S = 30.0  # of a recording is captioned
 PIECE_S, PIECES = 10.0, 40  # of the recording, where no folder is given

@@ -12,11 +12,11 @@ from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
 from distill.captions.caption_parser import Reader, read
 from distill.captions.writer import load_wordings
-from edge.captioner import Captioner
+from edge.audio.file import FileSource
 from edge.config import StreamConfig
 from edge.errors import AacStreamError
-from edge.loop import Caption, Loop
-from edge.sources import FileSource
+from edge.inference.captioner import Captioner
+from edge.streaming.pipeline import Caption, StreamingCaptioner
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _round(
     captioner: Captioner, recording: Path, hop_s: float, live_s: float, sounds: list[Sound]
 ) -> Samples:
     source = FileSource(recording, fast=False)
-    loop = Loop(source, captioner, StreamConfig(hop_s=hop_s))
+    loop = StreamingCaptioner(source, captioner, StreamConfig(hop_s=hop_s))
     shown = []
     worked, began = time.process_time(), time.monotonic()
     for caption in loop.captions():

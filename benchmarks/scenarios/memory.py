@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.scenarios.window import noise
 from benchmarks.subjects import load_captioner, load_subject
 from benchmarks.worker import Job, Samples
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 
 SETTLED, WINDOWS = 100, 1000
 PLACES = 64  # of the recording that are heard

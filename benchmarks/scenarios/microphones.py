@@ -14,12 +14,12 @@ import numpy as np
 from benchmarks.machine import cores
 from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
-from edge.captioner import Captioner
+from edge.audio.file import FileSource
+from edge.audio.ring_buffer import Block
 from edge.config import StreamConfig
-from edge.features import Floats
-from edge.loop import Loop, Stats
-from edge.ring import Block
-from edge.sources import FileSource
+from edge.inference.captioner import Captioner
+from edge.inference.features import Floats
+from edge.streaming.pipeline import Stats, StreamingCaptioner
 
 BLOCK_S = 0.1  # of audio that a microphone hands over at once
 
@@ -70,7 +70,7 @@ def _round(
         # No two microphones are in step.
         starts = began + rng.uniform(0.0, config.hop_s)
         source = _Microphone(samples, rate, starts, starts + config.window_s + seconds)
-        loop = Loop(source, models[number % len(models)], config)
+        loop = StreamingCaptioner(source, models[number % len(models)], config)
         stats.append(loop.stats)
         threads.append(threading.Thread(target=_listen, args=(loop,), daemon=True))
     for thread in threads:
@@ -80,7 +80,7 @@ def _round(
     return _samples(stats, (time.process_time() - worked) / (time.monotonic() - began))
 
 
-def _listen(loop: Loop) -> None:
+def _listen(loop: StreamingCaptioner) -> None:
     for _ in loop.captions():
         pass
 

@@ -9,8 +9,8 @@ import soxr
 
 from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
-from edge.captioner import Captioner
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
+from edge.inference.captioner import Captioner
 
 WINDOW_S, HOP_S = 5.0, 0.5  # of the recording
 # Of `aac-distill evaluate`; the last ones as far as their packages are installed.

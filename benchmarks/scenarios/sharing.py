@@ -10,11 +10,11 @@ import numpy as np
 from benchmarks.scenarios.track import measured, scenes_of
 from benchmarks.subjects import load_captioner
 from benchmarks.worker import Job, Samples
-from edge.captioner import Captioner
 from edge.config import StreamConfig
-from edge.features import Floats
-from edge.search import Hypothesis, search
-from edge.track import TrackSpec
+from edge.inference.beam_search import Hypothesis, search
+from edge.inference.captioner import Captioner
+from edge.inference.features import Floats
+from edge.streaming.event_tracker import EventTrackerSpec
 
 STRIDE = 32  # frames of features to one column of the encoder's memory
 EDGE = 2  # columns at the start of what is encoded, which lack what was before: not used
@@ -62,7 +62,7 @@ def begin(job: Job) -> Callable[[], Samples]:
 
     def measure() -> Samples:
         sharing = _Sharing(captioner, encoded)
-        found = measured(sharing, scenes, config, TrackSpec())
+        found = measured(sharing, scenes, config, EventTrackerSpec())
         return {**found, "encoder_ms": [1e3 * took for took in sharing.took_s]}
 
     return measure

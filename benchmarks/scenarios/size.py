@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 import edge
 from benchmarks.worker import Job, Samples
-from edge.bundle import size_mb
+from edge.inference.bundle import size_mb
 
 # What is installed beside the device package.
 PACKAGES = {

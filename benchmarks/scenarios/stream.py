@@ -10,14 +10,14 @@ import numpy as np
 
 from benchmarks.subjects import TimedBackend, load_captioner
 from benchmarks.worker import Job, Samples
-from edge.bundle import Bundle
-from edge.captioner import Captioner, Description
+from edge.audio.file import FileSource
+from edge.audio.resampler import Resampler
 from edge.config import StreamConfig
-from edge.features import Floats
-from edge.loop import Loop
-from edge.resample import Resampler
-from edge.sources import FileSource
-from edge.windows import windows_of
+from edge.inference.bundle import Bundle
+from edge.inference.captioner import Captioner, Description
+from edge.inference.feature_buffer import feature_buffer
+from edge.inference.features import Floats
+from edge.streaming.pipeline import StreamingCaptioner
 
 
 class _TimedCaptioner(Captioner):
@@ -45,7 +45,7 @@ def _round(bundle: Bundle, timed: TimedBackend, recording: Path, hop_s: float) -
     timed.step_s.clear()
     captioner = _TimedCaptioner(bundle, timed)
     source = FileSource(recording, fast=True)
-    loop = Loop(source, captioner, StreamConfig(fast=True, hop_s=hop_s))
+    loop = StreamingCaptioner(source, captioner, StreamConfig(fast=True, hop_s=hop_s))
     for _ in loop.captions():
         pass
     source.close()
@@ -69,7 +69,7 @@ def _features_s(bundle: Bundle, recording: Path) -> float:
     """What the same audio in the same blocks takes to resample and to turn into frames."""
     source, spent = FileSource(recording, fast=True), 0.0
     resampler = Resampler(source.rate, bundle.features.sample_rate)
-    frames = windows_of(bundle.features)
+    frames = feature_buffer(bundle.features)
     last = np.zeros((0, 1), np.float32)
     for samples in [*(block.samples for block in source.blocks()), last]:
         began = time.perf_counter()

@@ -16,12 +16,12 @@ from benchmarks.worker import Job, Samples
 from distill.captions.caption_parser import Reader, read
 from distill.captions.writer import load_wordings
 from distill.evaluation.memory_source import Recorded
-from edge.captioner import Captioner
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 from edge.config import StreamConfig
-from edge.features import Floats
-from edge.loop import Caption, Loop
-from edge.track import Event, Track, TrackSpec
+from edge.inference.captioner import Captioner
+from edge.inference.features import Floats
+from edge.streaming.event_tracker import Event, EventTracker, EventTrackerSpec
+from edge.streaming.pipeline import Caption, StreamingCaptioner
 
 BEFORE_S, SCENE_S, AFTER_S = 6.0, 15.0, 8.0  # quiet, a scene, quiet
 QUIET_DB = -72.0  # of the noise around a scene, re full scale
@@ -43,7 +43,7 @@ def begin(job: Job) -> Callable[[], Samples]:
     scenes = scenes_of(job.options, rate)
     setting = job.setting
     config = StreamConfig(window_s=setting["window_s"], hop_s=setting["hop_s"])
-    spec = TrackSpec(evidence_s=setting["evidence_s"])
+    spec = EventTrackerSpec(evidence_s=setting["evidence_s"])
     return lambda: measured(captioner, scenes, config, spec)
 
 
@@ -85,7 +85,7 @@ def _quiet(rng: np.random.Generator, seconds: float, rate: int) -> Floats:
 
 
 def measured(
-    captioner: Captioner, scenes: Sequence[Scene], config: StreamConfig, spec: TrackSpec
+    captioner: Captioner, scenes: Sequence[Scene], config: StreamConfig, spec: EventTrackerSpec
 ) -> Samples:
     """How what the loop and the track say of `scenes` compares with what sounds there."""
     rate, reader = captioner.bundle.features.sample_rate, Reader(load_wordings())
@@ -93,7 +93,7 @@ def measured(
     sounds = named = events = true = lines = changes = 0
     minutes = 0.0
     for scene in scenes:
-        loop = Loop(Recorded(scene.audio, rate), captioner, config)
+        loop = StreamingCaptioner(Recorded(scene.audio, rate), captioner, config)
         captions = list(loop.captions())
         told = list(_told(captions, config.hop_s, spec))
         closed = {event.number: event for _, event in told if not event.open}
@@ -124,9 +124,11 @@ def measured(
     }
 
 
-def _told(captions: list[Caption], hop_s: float, spec: TrackSpec) -> Iterator[tuple[float, Event]]:
+def _told(
+    captions: list[Caption], hop_s: float, spec: EventTrackerSpec
+) -> Iterator[tuple[float, Event]]:
     """What the track says, and when: at the end of the window that it says it after."""
-    track, now_s = Track(hop_s, spec), 0.0
+    track, now_s = EventTracker(hop_s, spec), 0.0
     for caption in captions:
         now_s = caption.end_s
         for event in track.push(caption):

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.subjects import NotHereError, Subject, load_subject
 from benchmarks.worker import Job, Samples
-from edge.features import Floats
+from edge.inference.features import Floats
 
 ROUND_S = 0.5  # captions are repeated for so long in a round
 FEWEST, MOST = 2, 40  # of them

@@ -16,8 +16,8 @@ from distill.corpus.cutting import RATE
 from distill.corpus.selection import Candidate
 from distill.corpus.tables import Recipe
 from distill.teachers.tagger import Tagger
-from edge.clip import read_clip
-from edge.features import Floats
+from edge.audio.clip import read_clip
+from edge.inference.features import Floats
 
 FIRST = 5  # tags that count
 BATCH = 8

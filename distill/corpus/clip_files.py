@@ -18,9 +18,9 @@ from distill.corpus.instruments import Synth, phrase
 from distill.corpus.sources import OWN, Recording
 from distill.corpus.synthetic import synthesise
 from distill.corpus.tables import Instrument
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 from edge.errors import AudioError
-from edge.features import Floats
+from edge.inference.features import Floats
 
 PEAK = 0.9  # of the clips that were louder; none is made louder
 

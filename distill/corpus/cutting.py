@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.features import Floats
+from edge.inference.features import Floats
 
 RATE = 32_000  # Hz
 LONGEST_S = 10.0

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.errors import CorpusError
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distill.corpus.cutting import RATE
-from edge.features import Floats
+from edge.inference.features import Floats
 
 BANDS = 33  # logarithmic, 200 to 7,000 Hz: what every source in the corpus has
 WINDOW = 4096  # 128 ms

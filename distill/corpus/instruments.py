@@ -15,7 +15,7 @@ from distill.corpus.cutting import RATE
 from distill.corpus.debian import unpack, unpack_program
 from distill.corpus.tables import BANK, Instrument
 from distill.errors import CorpusError
-from edge.features import Floats
+from edge.inference.features import Floats
 
 BANK_FILE = "usr/share/sounds/sf2/FluidR3_GM.sf2"
 PHRASES = 40  # Clips of each preset. More of them would sound alike.

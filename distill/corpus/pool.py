@@ -25,7 +25,7 @@ from distill.corpus.debian import need_apt, unpack
 from distill.corpus.tables import AUDIO
 from distill.errors import CorpusError
 from distill.teachers.tagger import Tagger
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 from edge.errors import AudioError
 
 EXCERPT_S = 30.0  # the longest excerpt

@@ -8,7 +8,7 @@ import numpy as np
 
 from distill.corpus.cutting import RATE
 from distill.scenes.noise import NOISES, shaped_noise
-from edge.features import Floats
+from edge.inference.features import Floats
 
 COUNT = 100  # clips of each
 SECONDS = 10.0

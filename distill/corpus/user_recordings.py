@@ -12,7 +12,7 @@ import soundfile
 
 from distill.captions.english import normalise
 from distill.errors import CorpusError
-from edge.stderr import quiet_stderr
+from edge.process.stderr import quiet_stderr
 
 LAYOUTS = ("csv", "clotho", "audiocaps", "audio")
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")

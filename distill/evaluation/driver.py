@@ -18,9 +18,9 @@ from distill.models.manifest_file import record_metrics
 from distill.teachers.audioset_trm import AudioSetTrm
 from distill.teachers.tagger import load_tagger
 from distill.training.shards import TEACHER
-from edge.bundle import default_bundle
-from edge.captioner import load_captioner
 from edge.config import StreamConfig
+from edge.inference.bundle import default_bundle
+from edge.inference.captioner import load_captioner
 
 
 def examine(

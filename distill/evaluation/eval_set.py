@@ -16,7 +16,7 @@ from distill.errors import CorpusError
 from distill.scenes.annotations import Truth
 from distill.scenes.noise import NOISES, RATE
 from distill.scenes.simulator import SceneSpec, Simulator
-from edge.features import Floats
+from edge.inference.features import Floats
 
 ENOUGH = 5  # held-back clips of a label, for its share to mean something
 SCENE_S = 5.0  # as long as the loop's window

@@ -15,10 +15,10 @@ from distill.models.vocabulary import Vocabulary
 from distill.scenes.noise import RATE
 from distill.teachers.audioset_trm import Teacher
 from distill.training.shard_builder import FEATURES
-from edge.captioner import Captioner
 from edge.config import StreamConfig
-from edge.features import Floats, LogMel
-from edge.loop import Loop
+from edge.inference.captioner import Captioner
+from edge.inference.features import Floats, LogMel
+from edge.streaming.pipeline import StreamingCaptioner
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Told:
 
 def by_bundle(captioner: Captioner, audio: Floats, config: StreamConfig) -> Told:
     """The most confident caption of the loop, and those of all windows."""
-    captions = list(Loop(Recorded(audio, RATE), captioner, config).captions())
+    captions = list(StreamingCaptioner(Recorded(audio, RATE), captioner, config).captions())
     windows = tuple(caption.text for caption in captions)
     said = [caption for caption in captions if caption.text]
     if not said:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge.features import Floats
-from edge.ring import Block
+from edge.audio.ring_buffer import Block
+from edge.inference.features import Floats
 
 
 class Recorded:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from distill.models.student import PAD, START, Student, StudentSpec
-from edge.bundle import SearchSpec
 from edge.errors import BundleError
-from edge.features import FeatureSpec
+from edge.inference.bundle import SearchSpec
+from edge.inference.features import FeatureSpec
 
 LICENCE = "Apache-2.0"
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import MANIFEST, read_manifest
+from edge.inference.bundle import MANIFEST, read_manifest
 
 
 def write_manifest_file(folder: Path, manifest: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from distill.errors import CorpusError
-from edge.features import Floats
+from edge.inference.features import Floats
 
 Ids = NDArray[np.int64]
 

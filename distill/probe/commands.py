@@ -17,7 +17,7 @@ from distill.probe.page import page
 from distill.probe.run import Data, examine, load, training_clips
 from distill.probe.worth import section, worth, write_section
 from distill.teachers.tagger import Tagger, load_classes, load_tagger
-from edge.features import Floats
+from edge.inference.features import Floats
 
 
 def probe(corpus: Path, teacher: Path, without: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from distill.errors import CorpusError
 from distill.probe.doubts import Doubt
 from distill.scenes.noise import RATE
 from distill.teachers.tagger import Tagger
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 
 matplotlib.use("Agg")
 

@@ -19,7 +19,7 @@ from distill.probe.classifier import ProbeConfig
 from distill.probe.clips import ProbeClip
 from distill.probe.out_of_fold import out_of_fold
 from distill.probe.run import Data
-from edge.features import Floats
+from edge.inference.features import Floats
 
 FIRST = 10  # classes of the tagger that count
 # The rule. A doubtful clip is dropped only if the probe gives its label less than LEAST_LABEL and

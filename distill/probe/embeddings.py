@@ -18,8 +18,8 @@ from distill.probe.clips import ProbeClip
 from distill.probe.windows import VERSION, Window, clip_windows
 from distill.scenes.noise import RATE
 from distill.teachers.tagger import Tagger
-from edge.clip import read_clip
-from edge.features import Floats
+from edge.audio.clip import read_clip
+from edge.inference.features import Floats
 
 # From (batch, samples at 32 kHz) to embeddings (batch, width).
 Embed = Callable[[Floats], Floats]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from distill.probe.classifier import ProbeConfig
 from distill.probe.clips import ProbeClip
 from distill.probe.run import Data, train_on
-from edge.features import Floats
+from edge.inference.features import Floats
 
 FOLDS = 5
 SPLITS = ("train", "val")  # Test and dev sources are never judged by a model.

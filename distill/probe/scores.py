@@ -13,7 +13,7 @@ from distill.evaluation.metrics import wilson
 from distill.probe.classifier import Probe
 from distill.probe.clips import ProbeClip
 from distill.probe.embeddings import Windows
-from edge.features import Floats
+from edge.inference.features import Floats
 
 BINS = 10  # of confidence, of equal width
 SURE = 0.5  # confidence above which a guess counts as sure

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distill.scenes.noise import RATE, shaped_noise
-from edge.features import Floats
+from edge.inference.features import Floats
 
 WINDOW = 5 * RATE  # samples
 HOP = WINDOW // 2  # between the windows of a long clip, in samples

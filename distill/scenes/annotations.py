@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.features import Floats
+from edge.inference.features import Floats
 
 Spans = tuple[tuple[float, float], ...]  # Start and end of each time, in seconds and in order.
 

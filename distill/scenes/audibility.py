@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.features import Floats
+from edge.inference.features import Floats
 
 BLOCK_S = 0.02
 BANDS = 24

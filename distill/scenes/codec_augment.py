@@ -10,7 +10,7 @@ import soundfile
 import soxr
 
 from distill.scenes.noise import RATE
-from edge.features import Floats
+from edge.inference.features import Floats
 
 
 @dataclass(frozen=True)

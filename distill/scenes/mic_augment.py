@@ -8,7 +8,7 @@ import numpy as np
 
 from distill.scenes.codec_augment import CODECS, Codec, coded
 from distill.scenes.noise import RATE
-from edge.features import Floats
+from edge.inference.features import Floats
 
 BLOCK = RATE // 100  # Samples per step of the automatic gain control: 10 ms.
 

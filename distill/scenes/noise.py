@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.features import Floats
+from edge.inference.features import Floats
 
 RATE = 32_000  # Hz; the teacher's rate, halved for the student
 

@@ -17,7 +17,7 @@ from distill.scenes.export_scenes import load_simulator
 from distill.scenes.noise import RATE
 from distill.scenes.scene_spec import SceneSpec
 from distill.scenes.simulator import Scene
-from edge.features import FeatureSpec, Floats, LogMel
+from edge.inference.features import FeatureSpec, Floats, LogMel
 
 matplotlib.use("Agg")
 

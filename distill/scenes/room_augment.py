@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distill.scenes.noise import RATE
-from edge.features import Floats
+from edge.inference.features import Floats
 
 FFT_STEP = 2**12
 

@@ -28,7 +28,7 @@ from distill.scenes.noise import NOISES, RATE, microphone_wind, shaped_noise, tr
 from distill.scenes.room_augment import Room, draw_room, placed_in_room
 from distill.scenes.scene_spec import SceneSpec as SceneSpec
 from distill.scenes.stems import StemMaker, cut_off
-from edge.features import Floats
+from edge.inference.features import Floats
 
 COUNTED_S = 1.5  # The longest sound that is counted as one.
 ALIKE = 2.5  # How many times longer than another it may be.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from distill.corpus.dataset import Clip
 from distill.scenes.noise import RATE
 from distill.scenes.scene_spec import SceneSpec
-from edge.features import Floats
+from edge.inference.features import Floats
 
 SEAM = RATE // 20  # Samples of the crossfade where a clip is looped: 50 ms.
 EDGE = RATE // 100  # Samples of the fade where a stem is cut off within a scene: 10 ms.

@@ -16,7 +16,7 @@ from distill.models.student import StudentSpec
 from distill.models.vocabulary import Vocabulary
 from distill.training.config import TrainConfig
 from distill.training.shards import Shard, read_shard, shard_folders
-from edge.features import FeatureSpec
+from edge.inference.features import FeatureSpec
 
 
 @dataclass(frozen=True)

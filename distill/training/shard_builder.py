@@ -20,9 +20,9 @@ from distill.corpus.user_recordings import Recording
 from distill.scenes.noise import RATE
 from distill.scenes.simulator import Simulator
 from distill.training.config import DataConfig
-from edge.clip import read_clip
+from edge.audio.clip import read_clip
 from edge.errors import AudioError
-from edge.features import FeatureSpec, Floats, LogMel
+from edge.inference.features import FeatureSpec, Floats, LogMel
 
 FEATURES = FeatureSpec(
     sample_rate=16_000,

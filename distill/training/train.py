@@ -26,7 +26,7 @@ from distill.training.losses import Projections, sequence_loss, supervised_loss
 from distill.training.precision import depthwise_in_fp32, precision
 from distill.training.schedule import warm_cosine
 from distill.training.shards import read_about
-from edge.features import FeatureSpec
+from edge.inference.features import FeatureSpec
 
 SAMPLE_BATCHES = 8  # in which mean and spread of the teacher's embeddings are measured
 

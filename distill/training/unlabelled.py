@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from distill.scenes.mic_augment import DeviceSpec, draw_device, through_device
 from distill.scenes.noise import RATE
 from distill.scenes.room_augment import RoomSpec, draw_room, placed_in_room
-from edge.features import Floats
+from edge.inference.features import Floats
 
 LONGEST = 10 * RATE  # samples; a recording that is longer is not drawn more often
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import replace
 
-from edge.heard import Heard
+from edge.streaming.results import WindowResult
 
 Key = tuple[str, int]  # device and number of an event
 
@@ -27,19 +27,19 @@ class Backlog:
     def __init__(self, limit: int) -> None:
         """Keep at most `limit` windows."""
         self._limit = limit
-        self._waiting: deque[Heard] = deque()
+        self._waiting: deque[WindowResult] = deque()
         self._begun: set[Key] = set()  # Events that the sink has seen begin and not end.
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def push(self, heard: Heard) -> int:
+    def push(self, heard: WindowResult) -> int:
         """Append `heard`; return how many windows were dropped for it."""
         dropped = self._make_room() if len(self._waiting) >= self._limit else 0
         self._waiting.append(heard)
         return dropped
 
-    def pop(self) -> Heard:
+    def pop(self) -> WindowResult:
         """Take the oldest window, which the sink sees now."""
         heard = self._waiting.popleft()
         for event in heard.events:
@@ -60,7 +60,7 @@ class Backlog:
         windows = Counter(h.device for h in self._waiting if h.caption is not None)
         states = Counter((h.device, e.number) for h in self._waiting for e in h.events)
         begun = set(self._begun)  # As the sink will know it once it has taken what is kept.
-        kept: deque[Heard] = deque()
+        kept: deque[WindowResult] = deque()
         dropped = 0
         for heard in self._waiting:  # The counters count what is newer than this.
             windows[heard.device] -= heard.caption is not None
@@ -77,7 +77,7 @@ class Backlog:
         return dropped
 
 
-def _needed(heard: Heard, newer: Counter[Key], begun: set[Key]) -> Heard:
+def _needed(heard: WindowResult, newer: Counter[Key], begun: set[Key]) -> WindowResult:
     """Return `heard` without the events that have `newer` states or are over and not `begun`."""
     events = [
         event

@@ -19,12 +19,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edge.broker import PASSWORD
 from edge.config import StreamConfig
 from edge.errors import OutputError
-from edge.heard import Heard
-from edge.ongoing import Ongoing
-from edge.track import Event
+from edge.sinks.mqtt.broker import PASSWORD
+from edge.streaming.active_events import ActiveEvents
+from edge.streaming.event_tracker import Event
+from edge.streaming.results import WindowResult
 
 log = logging.getLogger(__name__)
 printed = logging.getLogger(f"{__name__}.printed")
@@ -46,7 +46,7 @@ class Call:
     record: str
 
 
-class Command:
+class CommandSink:
     """Runs `config.command` for each event, one at a time, in the order of the events.
 
     For one and the same sound of a device it is not run again for `command_every_s`.
@@ -62,7 +62,7 @@ class Command:
             raise OutputError(f"command {command!r}: cannot be read ({error})") from None
         self._every_s = config.command_every_s
         self.name = f"command {shlex.join(self._words)!r}"
-        self._ongoing = Ongoing()
+        self._ongoing = ActiveEvents()
         self._run_at: dict[tuple[str, str], float] = {}  # device and words to the time of the event
         self._failing = False
         if any("\0" in word for word in self._words):
@@ -76,11 +76,11 @@ class Command:
         self._reader = threading.Thread(target=_log_lines, args=(reader,), daemon=True)
         self._reader.start()
 
-    def of(self, heard: Heard) -> list[Call] | None:
+    def of(self, heard: WindowResult) -> list[Call] | None:
         new = self._ongoing.push(heard)
         return [_call(heard, event) for event in new if self._is_due(heard, event)] or None
 
-    def _is_due(self, heard: Heard, event: Event) -> bool:
+    def _is_due(self, heard: WindowResult, event: Event) -> bool:
         device, now_s = heard.device, event.end_s
         # In a year there are many words: those that are long ago are not needed any more.
         self._run_at = {
@@ -180,7 +180,7 @@ def _log_lines(reader: int) -> None:
             printed.info("%s", line.rstrip("\n"))
 
 
-def _call(heard: Heard, event: Event) -> Call:
+def _call(heard: WindowResult, event: Event) -> Call:
     record = heard.record(event)
     environment = {
         "AAC_DEVICE": _variable(heard.device),

@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 
 from edge.config import StreamConfig
 from edge.errors import AacStreamError, OutputError
-from edge.heard import Heard
-from edge.hub import Hub
-from edge.sinks.outlet import Outlet, close_all
-from edge.sinks.sink import HearingSink
-from edge.sinks.wanted import WantedSink, wanted_sinks
+from edge.sinks.base import HearingSink
+from edge.sinks.sink_settings import WantedSink, wanted_sinks
+from edge.sinks.worker import SinkWorker, close_all
+from edge.streaming.device_manager import DeviceManager
+from edge.streaming.results import WindowResult
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +22,10 @@ OLD_S = 2.0  # For sinks that a reload closes: the captions wait meanwhile.
 class SinkManager:
     """Opens what `config` asks for, and hands it what `hub` hears."""
 
-    def __init__(self, config: StreamConfig, hub: Hub) -> None:
+    def __init__(self, config: StreamConfig, hub: DeviceManager) -> None:
         """Raises: OutputError if a sink cannot be opened; then none is open."""
         self._hub = hub
-        self._outlets: dict[WantedSink, Outlet] = {}
+        self._outlets: dict[WantedSink, SinkWorker] = {}
         try:
             for wanted in wanted_sinks(config, hub, hub.features.sample_rate):
                 self._outlets[wanted] = self._open(wanted)
@@ -42,7 +42,7 @@ class SinkManager:
         for outlet in self._outlets.values():
             outlet.wait()
 
-    def push(self, heard: Heard) -> None:
+    def push(self, heard: WindowResult) -> None:
         """Hand `heard` to every sink; returns at once."""
         for outlet in self._outlets.values():
             outlet.push(heard)
@@ -62,7 +62,7 @@ class SinkManager:
         ports = {one.port for one in added} - {0}
         # A port can be had but once; a page that took any free one knows which it got.
         first = [one for one in removed if getattr(self._outlets[one].sink, "port", 0) in ports]
-        opened: dict[WantedSink, Outlet] = {}
+        opened: dict[WantedSink, SinkWorker] = {}
         try:
             self._close(first)
             for one in added:
@@ -100,13 +100,13 @@ class SinkManager:
         """
         close_all(self._outlets.values(), seconds)
 
-    def _open(self, wanted: WantedSink) -> Outlet:
-        return Outlet(wanted.open(), self._hub.lossless)
+    def _open(self, wanted: WantedSink) -> SinkWorker:
+        return SinkWorker(wanted.open(), self._hub.lossless)
 
     def _close(self, sinks: Iterable[WantedSink]) -> None:
         self._close_outlets([self._outlets.pop(one) for one in list(sinks)])
 
-    def _close_outlets(self, outlets: Iterable[Outlet]) -> None:
+    def _close_outlets(self, outlets: Iterable[SinkWorker]) -> None:
         with _logged(), suppress(BrokenPipeError):
             close_all(outlets, OLD_S)
 

@@ -11,11 +11,11 @@ import threading
 from collections.abc import Callable
 
 from edge.config import StreamConfig
-from edge.devices import devices_of
+from edge.device_setting import devices_of
 from edge.errors import OutputError
-from edge.formats import Text
-from edge.heard import Heard, Status
-from edge.ongoing import Ongoing
+from edge.sinks.formats import Text
+from edge.streaming.active_events import ActiveEvents
+from edge.streaming.results import Status, WindowResult
 
 REFRESH_S = 0.2
 METER = 12  # cells
@@ -32,7 +32,7 @@ def is_live() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-class Terminal:
+class TerminalSink:
     """Text on standard output, above one live line for each device."""
 
     name = "the terminal"
@@ -41,7 +41,7 @@ class Terminal:
         """`labelled`: say which device it was."""
         self._status, self._labelled = status, labelled
         self._text = Text(labelled)
-        self._ongoing = Ongoing()
+        self._ongoing = ActiveEvents()
         self._lines = 0  # live ones, above the cursor
         self._writing = threading.Lock()
         self._closed = threading.Event()
@@ -56,7 +56,7 @@ class Terminal:
         self._thread = threading.Thread(target=self._refresh, name="live lines", daemon=True)
         self._thread.start()
 
-    def of(self, heard: Heard) -> str | None:
+    def of(self, heard: WindowResult) -> str | None:
         self._ongoing.push(heard)
         return self._text.of(heard) or None
 
@@ -138,7 +138,7 @@ class Terminal:
 class _Above(logging.Handler):
     """Puts log lines above the live ones, where standard error is the same terminal."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: TerminalSink) -> None:
         super().__init__()
         self._terminal, self._logger = terminal, logging.getLogger("edge")
         self._before = list(self._logger.handlers)

@@ -13,11 +13,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge.web.access import HEADERS, Access
-from edge.web.board import Board
+from edge.web.auth import HEADERS, Access
 from edge.web.export import WRITERS
-from edge.web.feed import Feed
-from edge.web.live import Live
+from edge.web.history import Feed
+from edge.web.metrics import Board
+from edge.web.sse import Live
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from edge.formats import clock
-from edge.subtitles import Cues, srt
-from edge.web.feed import Record
+from edge.sinks.formats import clock
+from edge.sinks.subtitles import Cues, srt
+from edge.web.history import Record
 
 
 def text(records: list[Record], labelled: bool) -> str:

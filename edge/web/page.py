@@ -6,18 +6,18 @@ import logging
 import sys
 from dataclasses import replace
 
-from edge.features import Floats
-from edge.heard import Heard
-from edge.hub import Hub
-from edge.web.access import Access
+from edge.inference.features import Floats
+from edge.streaming.device_manager import DeviceManager
+from edge.streaming.results import WindowResult
 from edge.web.address import Address, with_port
 from edge.web.app import make_app
-from edge.web.board import Board
-from edge.web.feed import Feed
-from edge.web.live import Live
-from edge.web.secret import load_token, show_link, token_path
+from edge.web.auth import Access
+from edge.web.history import Feed
+from edge.web.metrics import Board
 from edge.web.server import Server, listen
 from edge.web.spectrogram import Spectrogram
+from edge.web.sse import Live
+from edge.web.token import load_token, show_link, token_path
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ END_S = 2.0  # For the server to end; at the end of the run, nobody waits for th
 class Page:
     """Listens on `address` from now on."""
 
-    def __init__(self, address: Address, hub: Hub) -> None:
+    def __init__(self, address: Address, hub: DeviceManager) -> None:
         """Raises: OutputError if the address or the token cannot be had."""
         path = None if address.local else token_path()
         token, is_new = (None, False) if path is None else load_token(path)
@@ -48,13 +48,13 @@ class Page:
         elif token is not None:
             log.info("the page's token is in %s; its link ends in /?token=...", path)
 
-    def of(self, heard: Heard) -> Heard:
+    def of(self, heard: WindowResult) -> WindowResult:
         return heard
 
     def end(self) -> None:
         return None
 
-    def put(self, piece: Heard) -> None:
+    def put(self, piece: WindowResult) -> None:
         self._feed.push(piece)
 
     def hear(self, device: str, start_s: float, samples: Floats) -> None:

@@ -13,7 +13,7 @@ import uvicorn
 from edge.errors import OutputError
 from edge.web.address import Address, with_port
 from edge.web.connections import BoundedServer
-from edge.web.live import Live
+from edge.web.sse import Live
 
 log = logging.getLogger(__name__)
 

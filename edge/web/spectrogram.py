@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.features import FeatureSpec, Floats, LogMelStream
+from edge.inference.features import FeatureSpec, Floats, LogMelStream
 
 BANDS = 64
 KEPT_S = 60.0

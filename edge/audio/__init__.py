@@ -1,0 +1,1 @@
+"""Sources of audio: microphones, files, pipes and network streams."""

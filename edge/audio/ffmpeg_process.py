@@ -1,0 +1,175 @@
+"""ffmpeg as a child process that writes AU into a pipe."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import struct
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from edge.audio.ffmpeg_input import Input
+from edge.audio.readable import wait_readable
+from edge.errors import AudioError
+
+END_S = 0.5  # that ffmpeg gets to end before it is killed; one whose stream stalls needs that
+AU_HEADER = ">4s5I"  # magic, where samples begin, their size, encoding, rate, channels
+NO_AUDIO = ("matches no streams", "does not contain any stream")
+ADVICE = ("Did you mean", "To ignore this")  # on its own options, which nobody here has typed
+FEED_BYTES = 65_536  # that are handed on at once
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A pipe that ffmpeg reads through us, since its first bytes were read already."""
+
+    pipe: BinaryIO
+    first: bytes
+    ended: Callable[[], bool]  # whether no more is wanted of it
+
+
+class Decoder:
+    """ffmpeg at work on one input, and what it complains of."""
+
+    def __init__(self, name: str, given: Input, feed: Feed | None = None) -> None:
+        """Start it; `name` stands for the input in messages.
+
+        Raises: AudioError if ffmpeg is not installed.
+        """
+        self.has_length = False  # whether the input is a recording, as far as ffmpeg says
+        self.late = False  # whether it was ended because it gave nothing in time
+        self._traced = given.traced
+        program = shutil.which("ffmpeg")
+        if program is None:
+            raise AudioError(f"{name}: needs ffmpeg; type: sudo apt-get install ffmpeg")
+        level = "level+trace" if given.traced else "level+info"
+        quiet = ["-hide_banner", "-nostats", "-loglevel", level]
+        if not given.script and feed is None:
+            quiet.append("-nostdin")
+        wanted = ["-map", "0:a:0", "-c:a", "pcm_s16be", "-f", "au", "-flush_packets", "1", "-"]
+        # Where we are killed and cannot end it, the kernel does, once the thread that started it is
+        # no more. It would end at its next write, but a stream that stalls has none.
+        setpriv = shutil.which("setpriv") if feed is None else None
+        bound = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+        self._child = subprocess.Popen(
+            [*bound, program, *quiet, *given.arguments, *wanted],
+            stdin=subprocess.PIPE if given.script or feed is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.pipe = cast(BinaryIO, self._child.stdout)
+        self._complaints: deque[str] = deque(maxlen=20)
+        self._ended = threading.Event()
+        self._listener = threading.Thread(target=self._listen, daemon=True, name="ffmpeg's stderr")
+        self._listener.start()
+        self._feeder: threading.Thread | None = None
+        if given.script:
+            with suppress(OSError):  # it has ended already, and says why
+                cast(BinaryIO, self._child.stdin).write(given.script)
+                cast(BinaryIO, self._child.stdin).close()
+        elif feed is not None:
+            self._feeder = threading.Thread(target=self._hand_on, args=(feed,), daemon=True)
+            self._feeder.start()
+
+    def _hand_on(self, feed: Feed) -> None:
+        into = cast(BinaryIO, self._child.stdin)
+        data = feed.first
+        with suppress(OSError, ValueError):  # it has ended, or the pipe was closed
+            while data:
+                into.write(data)
+                into.flush()
+                while not self._ended.is_set() and not feed.ended():
+                    if wait_readable(feed.pipe.fileno(), 0.1):
+                        data = os.read(feed.pipe.fileno(), FEED_BYTES)
+                        break
+                else:
+                    break
+        with suppress(OSError):
+            into.close()
+
+    def _listen(self) -> None:
+        """Keep its standard error empty, and of that what matters."""
+        # The duration of a live stream is N/A, NOPTS or 0.
+        length = r"Duration: (?!00:00:00\.00)\d"
+        if self._traced:
+            length = r"\[trace\] format: start_time: \S+ duration: (?!0(\.0*)? )\d"
+        for line in cast(BinaryIO, self._child.stderr):
+            text = line.decode(errors="replace").strip()
+            if re.search(length, text):
+                self.has_length = True
+            said = re.search(r"\[(?:error|fatal|panic)\] (.+)", text)
+            if said and not said[1].startswith(ADVICE):
+                self._complaints.append(said[1])
+
+    def header(self, seconds: float | None) -> tuple[int, int] | None:
+        """Return rate and channels; None if it ends before it gives any, or is `late`.
+
+        It is ended if that takes longer than `seconds`.
+        """
+        timer = None if seconds is None else threading.Timer(seconds, self._give_up)
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            head = self._read(struct.calcsize(AU_HEADER))
+            if head is None:
+                return None
+            fields = struct.unpack(AU_HEADER, head)
+            if self._read(fields[1] - len(head)) is None:
+                return None
+            return fields[4], fields[5]
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _give_up(self) -> None:
+        self.late = True
+        self._child.kill()
+
+    def _read(self, count: int) -> bytes | None:
+        got = b""
+        while len(got) < count:
+            more = os.read(self.pipe.fileno(), count - len(got))
+            if not more:
+                self.wait()
+                return None
+            got += more
+        return got
+
+    def wait(self) -> int:
+        """Return its exit status, once its pipe has ended."""
+        try:
+            status = self._child.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            status = self._child.wait()
+        self._listener.join(END_S)
+        return status
+
+    def complained_of(self, *signs: str) -> bool:
+        """Return True if one of `signs` is in its messages."""
+        return any(sign in line for line in self._complaints for sign in signs)
+
+    def last_words(self) -> str:
+        """Return why it ended, in its own words where it has any; these may hold secrets."""
+        if self.complained_of(*NO_AUDIO):
+            return "it holds no audio"
+        if not self._complaints:
+            return f"ffmpeg ended with status {self._child.returncode}"
+        return self._complaints[-1]
+
+    def end(self) -> None:
+        """End the process, which must never outlive its source. May be called twice."""
+        self._ended.set()
+        self._child.terminate()
+        self.wait()
+        if self._feeder is not None:
+            self._feeder.join(END_S)
+        cast(BinaryIO, self._child.stderr).close()
+        self.pipe.close()

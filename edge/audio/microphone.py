@@ -1,0 +1,86 @@
+"""Microphones through PortAudio."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from edge.audio.devices import InputDevice, open_streams, portaudio, portaudio_reason
+from edge.audio.file import RING_S, check_channel, pick
+from edge.audio.ring_buffer import NOTHING, Block, RingBuffer
+from edge.errors import UnavailableError
+from edge.inference.features import Floats
+from edge.process.stderr import quiet_stderr
+
+BLOCK_S = 0.1  # the loop looks for new audio this often
+DEAD_S = 5.0  # a device that gives nothing for so long is taken for dead
+
+
+class MicrophoneSource:
+    """A microphone at its own rate. The callback copies into a ring and counts, nothing else."""
+
+    lossless = False
+
+    def __init__(self, device: InputDevice, channel: int | None = None) -> None:
+        check_channel(f"device {device.index} ({device.name})", device.channels, channel)
+        self.name, self.rate = device.name, device.rate
+        self.overflows = 0  # times that PortAudio itself lost audio
+        # Plug-in devices claim 32 or more. One alone would be given as the mix of all.
+        channels = min(max(2, channel or 0), device.channels)
+        self._channel = channel
+        self._ring = RingBuffer(int(RING_S * self.rate), channels if channel is None else 1)
+        sd = portaudio()
+        stream = None
+        try:
+            with quiet_stderr():
+                stream = sd.InputStream(
+                    device=device.index,
+                    samplerate=self.rate,
+                    channels=channels,
+                    dtype="float32",
+                    latency="high",  # captions need no low latency, and it overflows less
+                    callback=self._callback,
+                )
+                stream.start()
+        except sd.PortAudioError as error:
+            if stream is not None:
+                stream.close()
+            why = portaudio_reason(error)
+            raise UnavailableError(
+                f"device {device.index} ({device.name}): cannot be opened ({why}); "
+                "close the programs that use it, or choose another"
+            ) from None
+        self._stream = stream
+        self._closing, self._closed = threading.Lock(), False
+        open_streams.add(stream)
+
+    def _callback(self, samples: Floats, _frames: int, _clock: Any, status: Any) -> None:
+        if status.input_overflow:
+            self.overflows += 1
+        self._ring.write(pick(samples, self._channel))
+
+    def blocks(self) -> Iterator[Block]:
+        heard = time.monotonic()
+        while not self._closed:
+            if self._ring.wait(0.5):
+                heard = time.monotonic()
+                yield self._ring.read()
+                time.sleep(BLOCK_S)
+            elif self._closed:
+                return
+            elif not self._stream.active or time.monotonic() - heard > DEAD_S:
+                raise UnavailableError(f"device {self.name!r}: gives no audio any more")
+            else:
+                yield NOTHING
+
+    def close(self) -> None:
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            with quiet_stderr():
+                self._stream.abort()
+                self._stream.close()
+            open_streams.discard(self._stream)

@@ -1,0 +1,128 @@
+"""Mix channels to one so that none of them cancels another."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.inference.features import Floats
+
+log = logging.getLogger(__name__)
+
+STEP_S = 0.05  # the weights of the channels are decided this often
+MEMORY = 0.8  # share of the past in what is known of the channels, per step: about 0.2 s
+OPPOSITE = -0.8  # a channel whose correlation with another is below is turned over
+NOT_OPPOSITE = -0.3  # and above, it is turned back
+CANCELLED = 0.1  # of the power of independent channels; a mix with less has lost something
+NOTHING = 1e-12  # power re full scale below which nothing is decided (-120 dB)
+TELL_S = 1.0  # channels that cancel each other for so long are worth a message
+
+
+class Mixer:
+    """The mean of all channels, with those that are in opposite phase turned over.
+
+    A microphone with one wire swapped, or a cable made for balanced signals, gives two channels
+    whose sum is silence. What this decides hangs on the audio alone, not on how it is cut into
+    blocks: it is decided once for each step of the stream.
+    """
+
+    def __init__(self, rate: int, name: str = "") -> None:
+        """`rate` in Hz; `name`: of the source, for the message."""
+        self._step, self._name = max(1, round(STEP_S * rate)), name
+        self._buffer: Floats | None = None  # one step, shape = (frames, channels)
+        self._filled = 0
+        self._told_steps = 0
+        self._start(0)
+
+    def _start(self, channels: int) -> None:
+        self._power: NDArray[np.float64] = np.zeros((channels, channels))  # of each pair
+        self._signs = np.ones(channels)
+        self._weights: NDArray[np.float64] | None = None
+        self._buffer = np.zeros((self._step, channels), np.float32)
+        self._filled = 0
+
+    def push(self, samples: Floats, last: bool = False) -> Floats:
+        """Return the mix that `samples` (frames, channels) completes; all that is left if `last`.
+
+        shape = (frames,)
+        """
+        if samples.shape[1] == 1 and not self._filled:
+            return samples[:, 0].astype(np.float32, copy=False)
+        out = []
+        if len(samples):
+            assert self._buffer is not None
+            if samples.shape[1] != self._buffer.shape[1]:
+                out.append(self._mix(self._filled))
+                if samples.shape[1] == 1:
+                    self._filled = 0
+                    return np.concatenate([*out, samples[:, 0]])
+                self._start(samples.shape[1])
+            at = 0
+            while at < len(samples):
+                take = min(self._step - self._filled, len(samples) - at)
+                self._buffer[self._filled : self._filled + take] = samples[at : at + take]
+                self._filled, at = self._filled + take, at + take
+                if self._filled == self._step:
+                    out.append(self._mix(self._step))
+                    self._filled = 0
+        if last:
+            out.append(self._mix(self._filled))
+            self._filled = 0
+        return np.concatenate(out) if out else np.zeros(0, np.float32)
+
+    def _mix(self, frames: int) -> Floats:
+        """Return the mix of the first `frames` frames in the buffer."""
+        assert self._buffer is not None
+        samples = self._buffer[:frames]
+        if not frames or samples.shape[1] < 2:
+            return samples.mean(axis=1, dtype=np.float32) if frames else np.zeros(0, np.float32)
+        plain = np.full(samples.shape[1], 1.0 / samples.shape[1])
+        weights, before = self._weights, self._weights
+        if frames == self._step:  # few samples are alike by chance
+            weights = self._decide(samples.astype(np.float64))
+        weights = plain if weights is None else weights
+        before = weights if before is None else before
+        self._weights = weights
+        if np.array_equal(weights, plain) and np.array_equal(before, plain):
+            return samples.mean(axis=1, dtype=np.float32)
+        # A sudden change would be a click, which is a sound of its own.
+        ramp = np.linspace(0.0, 1.0, frames)[:, None]
+        mixed = samples * (before + ramp * (weights - before))
+        return mixed.sum(axis=1).astype(np.float32)
+
+    def _decide(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the weight of each channel, from this step on."""
+        count = samples.shape[1]
+        self._power = MEMORY * self._power + samples.T @ samples / len(samples)
+        levels = np.sqrt(np.diag(self._power))
+        alike = self._power / np.maximum(np.outer(levels, levels), NOTHING)
+        signs = np.ones(count)
+        for i in range(1, count):
+            limit = OPPOSITE if self._signs[i] > 0 else NOT_OPPOSITE
+            if (alike[i, :i] * signs[:i]).min() < limit:
+                signs[i] = -1.0
+        self._signs = signs
+        weights = signs / count
+        mean = np.diag(self._power).mean()
+        if mean > NOTHING and weights @ self._power @ weights < CANCELLED * mean / count:
+            weights = np.zeros(count)
+            weights[int(np.argmax(levels))] = 1.0
+        self._tell(mean)
+        return weights
+
+    def _tell(self, mean: float) -> None:
+        """Warn, once, if the plain mean of the channels would have lost them for a while."""
+        count = len(self._power)
+        lost = mean > NOTHING and self._power.sum() / count**2 < CANCELLED * mean / count
+        if self._told_steps < 0:
+            return
+        self._told_steps = self._told_steps + 1 if lost else 0
+        if self._told_steps * STEP_S >= TELL_S:
+            log.warning(
+                "%s: its channels cancel each other (opposite phase); they are mixed so that they "
+                "do not, and --channel 1 listens to one alone",
+                self._name or "the audio",
+            )
+            self._told_steps = -1

@@ -1,0 +1,1 @@
+"""From samples to a caption: features, model bundles, backends, search."""

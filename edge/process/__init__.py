@@ -1,0 +1,1 @@
+"""The process: entry points, standard streams, differences between systems."""

@@ -1,0 +1,1 @@
+"""From a source to events: windows, the gate, the event tracker, a worker for each device."""
