@@ -12,8 +12,8 @@ import pytest
 
 from edge.streaming.event_tracker import Event
 from edge.streaming.results import WindowResult
-from edge.web import feed as feeds
-from edge.web import live as lives
+from edge.web import history as feeds
+from edge.web import sse as lives
 from edge.web.export import as_json, subtitles, text
 from edge.web.history import Feed
 from edge.web.spectrogram import BANDS, COLUMN_S, KEPT_S, Spectrogram
