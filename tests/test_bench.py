@@ -202,7 +202,7 @@ def test_what_is_not_there_is_a_row_and_not_a_crash(
 
 def test_another_checkout_is_measured_by_its_own_code(tmp_path: Path, recording: Path) -> None:
     shutil.copytree(ROOT / "edge", tmp_path / "old" / "edge")
-    search = tmp_path / "old" / "edge" / "search.py"
+    search = tmp_path / "old" / "edge" / "inference" / "beam_search.py"
     search.write_text("raise RuntimeError('the old search')\n", encoding="utf-8")
     result = run(
         tmp_path / "out",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import StreamConfig
-from edge.errors import OutputError
+from edge.errors import ConfigError
 from edge.sinks import command as module
 from edge.sinks.command import CommandSink
 from edge.sinks.worker import SinkWorker
@@ -229,5 +229,5 @@ def test_one_that_cannot_be_is_one_line(command: str, says: str) -> None:
 
 
 def test_a_command_with_a_nul_is_refused() -> None:
-    with pytest.raises(OutputError, match="holds a NUL character; check the setting 'command'"):
-        CommandSink(StreamConfig(command=["true", "a\0b"]))
+    with pytest.raises(ConfigError, match=r"command: .* holds a character that is not allowed"):
+        StreamConfig(command=["true", "a\0b"])

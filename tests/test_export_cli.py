@@ -162,7 +162,7 @@ def test_verify_finds_a_graph_of_another_model(
 
 def test_verify_finds_what_is_no_graph(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     replace_graph(copy, "decoder.onnx", b"no graph")
-    assert "decoder.onnx: is not a valid graph" in the_line(["verify", str(copy)], capsys)
+    assert "decoder.onnx: is no ONNX graph" in the_line(["verify", str(copy)], capsys)
 
 
 def test_an_opset_too_new_is_one_line(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,8 +65,6 @@ class CommandSink:
         self._ongoing = ActiveEvents()
         self._run_at: dict[tuple[str, str], float] = {}  # device and words to the time of the event
         self._failing = False
-        if any("\0" in word for word in self._words):
-            raise OutputError(f"{self.name}: holds a NUL character; check the setting 'command'")
         if not self._words or shutil.which(self._words[0]) is None:
             raise OutputError(f"{self.name}: there is no such program; check the setting 'command'")
         self._using = threading.Lock()  # Guards what follows.
