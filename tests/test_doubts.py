@@ -24,7 +24,7 @@ AUDIOSET = {"Bark": ("Bark",), "Howl": ("Howl",), "Cough": ("Cough",), "Rain": (
 
 def clip(path: str, label: str = "Bark", source: str = "games", split: str = "train") -> ProbeClip:
     group = ONTOLOGY.group_of[label]
-    return ProbeClip(Path(), path, label, group, False, "", source, path, 0.0, split)
+    return ProbeClip(Path(), path, label, group, False, "", source, path, 0.0, 6.0, split)
 
 
 def mislabelled(folder: Path) -> Path:
@@ -65,10 +65,10 @@ def test_a_false_label_is_found_and_test_clips_are_not_judged(tmp_path: Path) ->
     assert (doubt.clip.path, doubt.clip.label) == ("0.wav", "Bark")
     assert doubt.tags[0] == "Cough"
     assert not doubt.compatible
-    assert (doubt.decision, doubt.new_label) == ("relabel", "Cough")
+    assert doubt.decision == "drop"
     (row,) = decisions([doubt])
     assert (row.source, row.source_path, row.excerpt_start_s) == ("games", "clip0.wav", "0")
-    assert (row.label, row.decision, row.new_label) == ("Bark", "relabel", "Cough")
+    assert (row.label, row.decision, row.new_label) == ("Bark", "drop", "")
     assert decide(doubt, AUDIOSET, frozenset({"games"})) == ("keep", "")
 
 
@@ -91,6 +91,8 @@ def test_the_rule(
     doubt = Doubt(clip("a.wav"), label_p, group_p, (("Cough", best),), tags,
                   not agreeing.isdisjoint(tags))  # fmt: skip
     assert decide(doubt, AUDIOSET, frozenset()) == decision
+    short = replace(doubt, clip=replace(doubt.clip, duration_s=1.0))
+    assert decide(short, AUDIOSET, frozenset())[0] == decision[0].replace("relabel", "drop")
     assert decide(doubt, AUDIOSET, frozenset({"Bark"})) == ("keep", "")
     assert decide(doubt, {"Cough": ("Cough",)}, frozenset()) == ("keep", ""), "AudioSet has no name"
 

@@ -25,7 +25,7 @@ class ProbeConfig:
     epochs: int = 20
     batch: int = 256
     rate: float = 5e-4
-    decay: float = 1e-2
+    decay: float = 1.0
     balance: float = 0.5  # a label's windows weigh count^-balance each; 1 makes all labels equal
     seed: int = 0
 

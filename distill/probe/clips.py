@@ -27,6 +27,7 @@ class ProbeClip:
     source: str
     source_path: str
     start_s: float  # of the excerpt within its recording
+    duration_s: float  # 0 where the table does not say
     split: str
 
     @property
@@ -79,6 +80,7 @@ def read_probe_clips(
                 row["source"],
                 row.get("source_path") or "",
                 float(row.get("excerpt_start_s") or 0.0),
+                float(row.get("duration_s") or 0.0),
                 row["split"],
             )
             for row in reader

@@ -24,7 +24,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 COLUMNS = 4
-MOST = 24  # clips of a page, the most doubtful ones
+MOST = 12  # clips of a page, the most doubtful ones
 
 
 def write_pages(doubts: list[Doubt], tagger: Tagger, out: Path) -> None:

@@ -26,8 +26,10 @@ FIRST = 10  # classes of the tagger that count
 # its group less than LEAST_GROUP, and none of the tagger's first ten classes agrees with either.
 LEAST_LABEL = 0.05
 LEAST_GROUP = 0.15
-# It gets the probe's label instead if the probe gives that label RELABEL or more, and one of the
-# tagger's first RELABEL_FIRST classes agrees with it.
+# It gets the probe's label instead if the clip lasts RELABEL_S or more, the probe gives that label
+# RELABEL or more, and one of the tagger's first RELABEL_FIRST classes agrees with it. Short sounds
+# deceive: some people laugh like a goat.
+RELABEL_S = 5.0
 RELABEL = 0.8
 RELABEL_FIRST = 2
 # If that decides about more than this share of a label's clips, the models do not know the label:
@@ -139,7 +141,8 @@ def decide(
     if not audioset.get(label) or {doubt.clip.source, label} & trusted:
         return "keep", ""
     heard = {best, *audioset.get(best, ())}
-    if share >= RELABEL and not heard.isdisjoint(doubt.tags[:RELABEL_FIRST]):
+    agreed = share >= RELABEL and not heard.isdisjoint(doubt.tags[:RELABEL_FIRST])
+    if agreed and doubt.clip.duration_s >= RELABEL_S:
         return "relabel", best
     return "drop", ""
 
