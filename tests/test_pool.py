@@ -10,6 +10,7 @@ import soundfile
 
 from distill.corpus import pool as module
 from distill.corpus.pool import PACKAGE_S, WINDOW, build_pool, packages, read_pool
+from distill.corpus.tables import load_recipe
 from distill.errors import CorpusError
 from distill.scenes.noise import RATE
 from distill.teachers.tagger import Tagger, load_tagger
@@ -105,3 +106,9 @@ def test_a_pool_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_the_table_names_each_package_once() -> None:
     names = packages()
     assert len(names) == len(set(names)) > 60
+
+
+def test_no_package_of_the_pool_is_held_back_for_dev_or_test() -> None:
+    held_back = {p.package for p in load_recipe().packages if p.split in ("dev", "test")}
+    assert held_back
+    assert not held_back & set(packages())
