@@ -94,11 +94,8 @@ def _split_label(text: str) -> tuple[str, str]:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).expanduser().exists()
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ):  # The path is too long, names an unknown user, or contains a NUL.
+    # The path is too long, names an unknown user, or contains a NUL.
+    except (OSError, RuntimeError, ValueError):
         return False
 
 

@@ -117,10 +117,6 @@ def _is_journal() -> bool:
     """Return True if standard error is the systemd journal, not a file or a pipe in its place."""
     try:
         status = os.fstat(sys.stderr.fileno())
-    except (
-        AttributeError,
-        OSError,
-        ValueError,
-    ):  # There is no standard error, or it is not a file.
+    except (AttributeError, OSError, ValueError):  # There is no stream, or it is no file.
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 # The scheme has two letters or more, because one letter is a Windows drive. One slash is accepted,
-# because `pathlib` reduces two slashes to one, and users mistype URLs so.
+# because `pathlib` reduces two slashes to one, and because users mistype URLs.
 URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]+):(?P<slashes>/+)(?P<rest>\S*)", re.IGNORECASE)
 WHOLE_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 # Punctuation after a URL that belongs to the text around it.
@@ -20,8 +20,8 @@ QUERY = re.compile(r"\?[\w.-]+=(?!\.\.\.)\S*")
 PLAIN_PATH = re.compile(r"[\w./-]*", re.ASCII)
 NAMES_A_SECRET = re.compile(r"pass|pwd|token|secret|auth|key|user|login|session", re.IGNORECASE)
 USER_AND_PASSWORD = re.compile(r"/(live|movie|series)/[^/]+/[^/]+/|(/[^/]+){3}\.(ts|m3u8)$")
-# Characters in a row, without punctuation: a mixed string this long may be a token, and a longer one
-# than an ordinary word is one.
+# A run of letters and digits may be a token from SHORTEST_TOKEN characters on if it contains digits
+# or mixed case, and in any case if it has more than LONGEST_WORD characters.
 SHORTEST_TOKEN, LONGEST_WORD = 10, 19
 # Letters and digits in one part of a path: this many may be a key, as in abcd-1234-efgh-5678.
 SHORTEST_KEY = 16

@@ -16,7 +16,8 @@ from edge.errors import ConfigError
 LARGEST = 100_000  # Maximum size in bytes; a larger file is not a configuration.
 # Byte order marks of encodings other than UTF-8.
 OTHER_UNICODE = {
-    codecs.BOM_UTF32_LE: "UTF-32",  # This mark begins with the one of UTF-16, so it is tested first.
+    # The mark of UTF-32 begins with the one of UTF-16, so it is tested first.
+    codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
