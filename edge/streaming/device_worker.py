@@ -68,7 +68,8 @@ class DeviceWorker:
         self.error: Exception | None = None
         self._put, self._numbers, self._state = put, numbers, "listening"
         self._began: datetime | None = None  # Wall-clock time of 0 s of the stream.
-        self._event_began: dict[int, datetime] = {}  # Value of `_began` when each open event opened.
+        # Value of `_began` when each open event opened, by event number.
+        self._event_began: dict[int, datetime] = {}
         self._lock = threading.Lock()  # Guards `stopping` and the start of the thread.
         self._thread = threading.Thread(target=self._run, name=f"ear {device.label}", daemon=True)
 

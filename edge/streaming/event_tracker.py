@@ -44,7 +44,7 @@ class EventTrackerSpec:
     # The next values apply when a source ends, with no time for more evidence; see
     # `EventTracker.end`.
     end_share: float = 0.6  # Share of `evidence_s` that opens an event.
-    # If the windows of a source advance by less than this in total, a sound of any confidence opens.
+    # If the windows of a source advance by less than this in total, any named sound may open.
     few_s: float = 3.0
 
 
@@ -155,7 +155,7 @@ class EventTracker:
         return (named or hidden) if few and no_event else found
 
     def _match(self, clause: str, caption: Caption) -> _Sound:
-        """Return the known or new sound that `clause` names, with the evidence of `caption` added."""
+        """Return the sound that `clause` names, known or new, after adding this evidence."""
         for sound in self._sounds:
             if any(same(clause, words) for words in sound.votes):
                 break
