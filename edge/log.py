@@ -67,7 +67,7 @@ def set_level(level: str) -> None:
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to the real standard error, also while native libraries are silenced."""
+    """Write to the real standard error, also while native libraries are silenced."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -77,7 +77,7 @@ class _StderrHandler(logging.Handler):
 
 
 class _Line(logging.Formatter):
-    """Formats each message as one line.
+    """Format each message as one line.
 
     Line breaks and control characters of a message are escaped, so that the name of a file or a
     device cannot forge a line or move the cursor. A traceback follows only at level debug.

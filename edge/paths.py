@@ -18,6 +18,8 @@ def expand_user(setting: str, text: str) -> str:
     ----------
     setting
         The name of the setting; error messages begin with it.
+    text
+        The path as the user typed it.
 
     Raises
     ------

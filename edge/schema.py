@@ -35,6 +35,8 @@ def check_type(name: str, declared: str, value: object) -> None:
         The name of the field, for the message.
     declared
         The type as the dataclass declares it: a key of `KINDS`, or one with " | None" after it.
+    value
+        The value to check.
 
     Raises
     ------

@@ -38,6 +38,8 @@ def read_entries(path: Path, keys: Collection[str]) -> dict[str, Entry]:
 
     Parameters
     ----------
+    path
+        The YAML file.
     keys
         The known keys. They serve to explain a syntax error; an unknown key is returned too.
 

@@ -43,7 +43,7 @@ def load_model(config: StreamConfig) -> Captioner:
 
 
 class Runner:
-    """Runs the devices and the sinks until the devices or a signal end the run."""
+    """Run the devices and the sinks until the devices or a signal end the run."""
 
     def __init__(
         self, config: StreamConfig, reread: Callable[[], StreamConfig], signals: Signals
@@ -91,6 +91,8 @@ class Runner:
         ------
         AacStreamError
             The last device ended with an error, or a sink failed.
+        BrokenPipeError
+            The reader of standard output has closed it.
         """
         try:
             try:

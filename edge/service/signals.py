@@ -22,7 +22,7 @@ HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows does 
 
 
 class Signals:
-    """Handles signals within a `with` block, in the main thread.
+    """Handle signals within a `with` block, in the main thread.
 
     The first SIGTERM or SIGINT raises KeyboardInterrupt, and SIGHUP sets `reload`. Code that must
     not be interrupted runs within `held()`.

@@ -12,7 +12,7 @@ STATUS_S = 10.0  # Seconds from one status line to the next, if there is no watc
 
 
 class SystemdNotifier:
-    """Sends notifications to the socket in NOTIFY_SOCKET; without it, sends nothing."""
+    """Send notifications to the socket in NOTIFY_SOCKET; without it, send nothing."""
 
     def __init__(self) -> None:
         # Windows has neither Unix sockets nor systemd.

@@ -7,7 +7,7 @@ from edge.streaming.results import WindowResult
 
 
 class ActiveEvents:
-    """Keeps the open events of each device."""
+    """Keep the open events of each device."""
 
     def __init__(self) -> None:
         self._open: dict[str, dict[int, Event]] = {}

@@ -47,7 +47,7 @@ def loud_db(level_db: Floats) -> float:
 
 
 class ActivityGate:
-    """Measures how far the windows of one stream stand out from the noise floor.
+    """Measure how far the windows of one stream stand out from the noise floor.
 
     Each frame is pushed once, in order. The floor depends on past frames only and is estimated at
     fixed times, so the result does not depend on how many frames arrive at once.

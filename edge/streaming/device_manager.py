@@ -42,7 +42,7 @@ Listener = Callable[[str, float, Floats], None]
 
 
 class DeviceManager:
-    """Captions the devices of `config` from `start` to `close`.
+    """Caption the devices of `config` from `start` to `close`.
 
     Every method may be called from any thread. `_state` guards the lists, the counters and the
     queue, and is held only for moments. `_change_lock` is held while devices are opened and

@@ -23,7 +23,7 @@ WALL_TOLERANCE_S = 0.5
 
 
 class DeviceWorker:
-    """Captions one device in a thread of its own.
+    """Caption one device in a thread of its own.
 
     The worker passes its results to `put`, and None when it has ended. `error` is then the
     exception that ended it, or None.
@@ -48,6 +48,14 @@ class DeviceWorker:
 
         Parameters
         ----------
+        device
+            The device and its label.
+        source
+            The audio of the device.
+        config
+            The settings of the run.
+        captioner
+            The model, which other workers share.
         put
             Takes the worker and each result, or None at the end. It runs in the worker's thread and
             may wait.

@@ -82,7 +82,7 @@ class _Sound:
 
 
 class EventTracker:
-    """Turns captions, pushed in order, into events that open, are reworded and close."""
+    """Turn captions, pushed in order, into events that open, are reworded and close."""
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ class Stats:
 
 
 class StreamingCaptioner:
-    """Captions a window of `window_s` of a source every `hop_s`.
+    """Caption a window of `window_s` of a source every `hop_s`.
 
     One thread runs `captions`. Other threads may call `change` and `end`, and read the public
     attributes.

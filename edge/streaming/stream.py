@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Stream(Iterator[WindowResult], AbstractContextManager["Stream"]):
-    """Iterates over the results of all windows until the devices end or `close` is called.
+    """Iterate over the results of all windows until the devices end or `close` is called.
 
     As a context manager, it closes itself at the end. Threads may share a stream, and any thread
     may close it.
@@ -91,7 +91,7 @@ def stream(device: str | list[str] = "mic", **settings: Any) -> Stream:
 
 
 class Listener(AbstractContextManager["Listener"]):
-    """Calls `callback` with each result from a thread of its own; also a context manager."""
+    """Call `callback` with each result from a thread of its own; also a context manager."""
 
     def __init__(self, callback: Callable[[WindowResult], None], stream: Stream) -> None:
         self._callback, self._stream = callback, stream
