@@ -97,9 +97,9 @@ class StreamingCaptioner:
         self.config, self.captioner = config, captioner  # In use now.
         self.level_db = SILENCE_DB  # Level of the newest block in dB re full scale.
         self.lived_at = time.monotonic()  # Monotonic time of the last request for audio.
-        self.wall_began = time.time() - offset_s  # Wall-clock time of 0 s.
+        self.wall_began = time.time() - offset_s  # Wall-clock time of 0 s, by the newest block.
         self.late = False  # True after windows were skipped because the model is too slow.
-        self._costs_s: deque[float] = deque(maxlen=COSTS)  # Computing times.
+        self._costs_s: deque[float] = deque(maxlen=COSTS)  # Seconds that the last windows took.
         self._source, self._start_s, self._tap = source, offset_s, tap
         self._next: tuple[StreamConfig, Captioner] | None = None  # For the next block.
         self.ended = False  # True after `end`.
