@@ -1,9 +1,13 @@
-"""What runs on the device: sources, ring buffer, features, model, loop, sinks (no PyTorch)."""
+"""The package for the device: audio sources, features, model, streaming and sinks.
+
+It does not need PyTorch.
+"""
 
 import os
 
-# ONNX Runtime's own builds for Linux and macOS, from 1.30 on, tell Microsoft of each process and
-# model, and keep an identifier in ~/.cache. They ask once, when they are loaded, whether they may:
-# so it stands here, where every import of theirs comes by. The name changes with their release.
+# From version 1.30 on, the official builds of ONNX Runtime for Linux and macOS report each process
+# and model to Microsoft, and store an identifier in ~/.cache. They read an environment variable
+# once, when they are loaded. It is set here because every import of ONNX Runtime passes this
+# module. The name of the variable depends on the release.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ["ORT_TELEMETRY_DISABLED"] = "1"

@@ -1,4 +1,4 @@
-"""`aac-stream`: writes what a microphone hears."""
+"""Command line of `aac-stream`, which captions the sounds that a microphone records."""
 
 from __future__ import annotations
 
@@ -24,110 +24,147 @@ log = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; what is not given there comes from --config or the defaults."""
+    """Return the parser; options that are not given come from --config or the defaults."""
     p = Parser(
         prog="aac-stream",
-        description="Listens, and writes what it hears as sentences. Audio stays on this machine.",
+        description="Caption sounds as sentences. Audio stays on this machine.",
         argument_default=argparse.SUPPRESS,
     )
     p.add_argument("--version", action="version", version=f"aac-stream {version('aac-stream')}")
-    p.add_argument("--list-devices", action="store_true", help="show the microphones and end")
-    p.add_argument("--config", metavar="FILE", help="read settings from a YAML file")
+    p.add_argument("--list-devices", action="store_true", help="List the microphones and exit.")
+    p.add_argument("--config", metavar="FILE", help="Read settings from a YAML file.")
     p.add_argument(
         "--device",
-        metavar="WHAT",
+        metavar="DEVICE",
         action="append",
-        help="'mic' (the default microphone), an index, part of a name, an audio file "
-        "(WAV, FLAC, OGG, MP3), a URL or a video (with ffmpeg), or '-' for "
-        "standard input (raw 16-bit PCM or WAV; others with ffmpeg); given again, several at once; "
-        "kitchen=3 calls device 3 the kitchen",
+        help="Audio source: 'mic' (the default microphone), an index, part of a name, an audio "
+        "file (WAV, FLAC, OGG, MP3), a URL or a video (with ffmpeg), or '-' for standard input "
+        "(raw 16-bit PCM or WAV; other formats with ffmpeg). Repeat the option to listen to "
+        "several. kitchen=3 labels device 3 'kitchen' (default: mic).",
     )
     p.add_argument(
-        "--channel", type=int, metavar="N", help="listen to one, from 1 (the mix of all)"
+        "--channel", type=int, metavar="N", help="Channel, from 1 (default: the mix of all)."
     )
-    p.add_argument("--rate", type=int, metavar="HZ", help="sample rate of '-' (16000)")
-    p.add_argument("--channels", type=int, metavar="N", help="channels of '-' (1)")
     p.add_argument(
-        "--fast", action="store_true", help="a file or '-': as fast as possible, skip nothing"
+        "--rate", type=int, metavar="HZ", help="Sample rate of raw PCM on '-' (default: 16000)."
     )
-    p.add_argument("--window-s", type=float, metavar="S", help="seconds a caption is about (5)")
-    p.add_argument("--hop-s", type=float, metavar="S", help="seconds between captions (1)")
     p.add_argument(
-        "--quiet-db", type=float, metavar="DB", help="below this level it is quiet (-65)"
+        "--channels", type=int, metavar="N", help="Channels of raw PCM on '-' (default: 1)."
+    )
+    p.add_argument(
+        "--fast",
+        action="store_true",
+        help="Read a file or '-' as fast as possible, without skipping anything.",
+    )
+    p.add_argument(
+        "--window-s", type=float, metavar="S", help="Window length in seconds (default: 5)."
+    )
+    p.add_argument(
+        "--hop-s", type=float, metavar="S", help="Seconds between two windows (default: 1)."
+    )
+    p.add_argument(
+        "--quiet-db",
+        type=float,
+        metavar="DB",
+        help="Windows below this level, in dB re full scale, are quiet (default: -65).",
     )
     p.add_argument(
         "--novelty-db",
         type=float,
         metavar="DB",
-        help="what stands out less from what has long gone on is background; 0: all is heard (17)",
+        help="Minimum level in dB above the background; 0 captions steady sounds too "
+        "(default: 17).",
     )
     p.add_argument(
-        "--min-confidence", type=float, metavar="P", help="say nothing that is less sure (0.42)"
+        "--min-confidence",
+        type=float,
+        metavar="P",
+        help="Minimum confidence of a caption, from 0 to 1 (default: 0.42).",
     )
     p.add_argument(
         "--format",
         choices=FORMATS,
-        help="lines of text, JSON lines of windows (jsonl) or of events, or subtitles (text)",
+        help="Output format: lines of text, a JSON line per window (jsonl) or per change of an "
+        "event (events), or subtitles (srt, vtt) (default: text).",
     )
     p.add_argument(
-        "--output", metavar="FILE", help="append captions to a file (standard output, '-')"
+        "--output",
+        metavar="FILE",
+        help="Append captions to a file (default: standard output, '-').",
     )
     p.add_argument(
         "--also",
         metavar="FORMAT:FILE",
         action="append",
-        help="and to this one, as srt:party.srt; given again, to several at once",
+        help="Write to another file as well, for example srt:party.srt. Repeat the option for "
+        "several.",
     )
     p.add_argument(
-        "--mqtt", metavar="URL", help="send events to a broker, as mqtt://user@host:1883/prefix"
+        "--mqtt",
+        metavar="URL",
+        help="Send events to an MQTT broker, for example mqtt://user@host:1883/prefix.",
     )
     p.add_argument(
-        "--mqtt-password-file", metavar="FILE", help="its first line is the password there"
+        "--mqtt-password-file",
+        metavar="FILE",
+        help="File with the password for the MQTT broker in its first line.",
     )
     p.add_argument(
         "--command",
         metavar="COMMAND",
-        help="run it as a sound begins, with AAC_TEXT, AAC_DEVICE, AAC_CONFIDENCE, AAC_AT and more "
-        "in its environment",
+        help="Run a command when an event begins, with AAC_TEXT, AAC_DEVICE, AAC_CONFIDENCE, "
+        "AAC_AT and more in its environment.",
     )
     p.add_argument(
-        "--command-every-s", type=float, metavar="S", help="not again for the same sound (10)"
+        "--command-every-s",
+        type=float,
+        metavar="S",
+        help="Minimum seconds between two runs for the same sound (default: 10).",
     )
     p.add_argument(
         "--keep-audio",
         type=float,
         metavar="S",
-        help="keep the audio of each event, with so many seconds before and after it (none)",
+        help="Save the audio of each event, with S seconds before and after it (default: 0, "
+        "saves nothing).",
     )
-    p.add_argument("--keep-folder", metavar="FOLDER", help="where that is kept (kept)")
+    p.add_argument(
+        "--keep-folder", metavar="FOLDER", help="Folder of the saved audio (default: kept)."
+    )
     p.add_argument(
         "--keep-max-mb",
         type=float,
         metavar="MB",
-        help="remove the oldest clips there when they take more (no limit)",
+        help="Remove the oldest clips if they take more than this (default: no limit).",
     )
     p.add_argument(
-        "--keep-days", type=float, metavar="DAYS", help="remove older clips there (no limit)"
+        "--keep-days",
+        type=float,
+        metavar="DAYS",
+        help="Remove clips that are older than this (default: no limit).",
     )
     p.add_argument(
         "--serve",
         nargs="?",
         const=DEFAULT,
         metavar="HOST:PORT",
-        help=f"show a live page ({DEFAULT}); elsewhere than on this machine it asks for a token",
+        help=f"Serve a live web page (at {DEFAULT} if no address is given). An address other than "
+        "this machine's own requires a token.",
     )
-    p.add_argument("--bundle", metavar="FOLDER", help="use another model")
-    p.add_argument("--backend", choices=BACKENDS, help="what the model runs on (onnx)")
-    p.add_argument("--threads", type=int, metavar="N", help="threads for the model (1)")
+    p.add_argument("--bundle", metavar="FOLDER", help="Model bundle (default: the built-in one).")
+    p.add_argument("--backend", choices=BACKENDS, help="Inference runtime (default: onnx).")
+    p.add_argument("--threads", type=int, metavar="N", help="Threads of the model (default: 1).")
     p.add_argument(
-        "--beam", type=int, metavar="N", help="beams of the search (what the model's bundle says)"
+        "--beam", type=int, metavar="N", help="Beam width (default: the value in the bundle)."
     )
-    p.add_argument("--log-level", choices=LOG_LEVELS, help="tell of this and what is graver (info)")
+    p.add_argument(
+        "--log-level", choices=LOG_LEVELS, help="Minimum level of log messages (default: info)."
+    )
     return p
 
 
 def show_devices() -> None:
-    """Print each microphone on a line."""
+    """Print one line for each microphone."""
     devices = list_inputs()
     for d in devices:
         mark = "*" if d.default else " "
@@ -136,7 +173,18 @@ def show_devices() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `aac-stream` with the arguments `argv`; return the exit code."""
+    """Run `aac-stream`.
+
+    Parameters
+    ----------
+    argv
+        Arguments without the name of the program; those of the process if None.
+
+    Returns
+    -------
+    int
+        The exit code: 0 on success, 2 after an error.
+    """
     open_standard_streams()
     with log_to_stderr():
         return run_program(lambda: _run(argv), _report, "--log-level debug")

@@ -1,4 +1,4 @@
-"""The settings of a run: one dataclass, filled by a YAML file and the command line."""
+"""The settings of a run, from a YAML file and the command line."""
 
 from __future__ import annotations
 
@@ -25,35 +25,44 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """Where to listen, how, and what to write. `config.yaml` at the root lists the defaults."""
+    """The settings of a run.
 
-    device: str | list[str] = "mic"  # or several; `devices_of` says what each may be
-    channel: int | None = None  # that is listened to, from 1; the mix of all if none
-    rate: int = 16_000  # Hz, of raw PCM on standard input
-    channels: int = 1  # of raw PCM on standard input
-    fast: bool = False  # files and standard input: as fast as the machine can
-    window_s: float = 5.0  # what one caption is about
-    hop_s: float = 1.0  # from one caption to the next
-    quiet_db: float = -65.0  # dB re full scale; a window whose loud parts are below is quiet
-    novelty_db: float = 17.0  # dB by which a sound stands out from what has long gone on; 0: all do
-    min_confidence: float = 0.42  # captions below are not shown
-    format: str = "text"
-    output: str | None = None  # file that captions are appended to; standard output if none
-    also: list[str] = field(default_factory=list)  # more files, as "srt:party.srt"
-    mqtt: str | None = None  # URL of a broker that events are sent to
-    mqtt_password_file: str | None = None  # its first line is what the broker asks for
-    command: str | list[str] | None = None  # that is run as an event opens
-    command_every_s: float = 10.0  # for which it is not run again for the same sound
-    keep_audio: float = 0.0  # seconds around each event that are kept as audio; 0 keeps none
-    keep_folder: str = "kept"  # where
-    keep_max_mb: float | None = None  # that clips may take there; the oldest are removed
-    keep_days: float | None = None  # after which clips are removed
-    serve: str | None = None  # HOST:PORT of a live page; none if none
-    bundle: str | None = None  # folder of another model
-    backend: str = "onnx"  # what the model runs on
-    threads: int = 1  # that inference may use
-    beam: int | None = None  # beams of the search; as many as the bundle says if none
-    log_level: str = "info"  # what is told on standard error, from this level up
+    `config.yaml` at the root of the repository lists the defaults.
+
+    Raises
+    ------
+    ConfigError
+        A value has the wrong type, is out of range, or does not fit another value.
+    """
+
+    device: str | list[str] = "mic"  # One audio source or several, in the syntax of `devices_of`.
+    channel: int | None = None  # The channel to caption, from 1; None is the mix of all channels.
+    rate: int = 16_000  # Sample rate in Hz of raw PCM on standard input.
+    channels: int = 1  # Number of channels of raw PCM on standard input.
+    fast: bool = False  # Files and standard input are read as fast as possible.
+    window_s: float = 5.0  # Window length in seconds.
+    hop_s: float = 1.0  # Seconds from one window to the next.
+    quiet_db: float = -65.0  # dB re full scale; a window whose loud parts are below is quiet.
+    # Level in dB by which a sound must exceed the background; 0 captions steady sounds too.
+    novelty_db: float = 17.0
+    min_confidence: float = 0.42  # Captions with a lower confidence are not shown.
+    format: str = "text"  # The format of `output`.
+    output: str | None = None  # The file to append captions to; None is standard output.
+    also: list[str] = field(default_factory=list)  # More files, for example "srt:party.srt".
+    mqtt: str | None = None  # URL of the MQTT broker that events are sent to.
+    mqtt_password_file: str | None = None  # File with the broker's password in its first line.
+    command: str | list[str] | None = None  # The command to run when an event opens.
+    command_every_s: float = 10.0  # Minimum seconds between two runs for the same sound.
+    keep_audio: float = 0.0  # Seconds of audio to save around each event; 0 saves no audio.
+    keep_folder: str = "kept"  # Folder of the saved audio.
+    keep_max_mb: float | None = None  # Maximum size in MB of all clips; the oldest are removed.
+    keep_days: float | None = None  # Clips that are older than this number of days are removed.
+    serve: str | None = None  # HOST:PORT of the live page; None serves no page.
+    bundle: str | None = None  # Folder of another model bundle; None is the built-in one.
+    backend: str = "onnx"  # Inference runtime.
+    threads: int = 1  # Number of threads of the model.
+    beam: int | None = None  # Beam width; None is the value in the bundle.
+    log_level: str = "info"  # Minimum level of log messages.
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -106,7 +115,7 @@ class StreamConfig:
 
 
 def _expand_after(mark: str, setting: str, text: str) -> str:
-    """Expand the path that `text` is, or that stands after the first `mark`: `srt:~/party.srt`."""
+    """Expand `~` at the start of `text` or after the first `mark`, as in `srt:~/party.srt`."""
     before, found, path = text.partition(mark)
     if found and path.startswith("~") and not text.startswith("~"):
         return before + found + expand_user(setting, path)
@@ -114,7 +123,7 @@ def _expand_after(mark: str, setting: str, text: str) -> str:
 
 
 def _check_text(name: str, value: object) -> None:
-    """Raise ConfigError if `value` holds text that no file name and no command can hold."""
+    """Raise ConfigError if `value` holds characters that file names and commands cannot hold."""
     for text in value if isinstance(value, list) else [value]:
         if not isinstance(text, str):
             continue
@@ -127,8 +136,9 @@ def _check_text(name: str, value: object) -> None:
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:  # also catches NaN
-        given = f"{value:g}" if isinstance(value, float) else shown(value)  # whole ones may be huge
+    if not low <= value <= high:  # A comparison with NaN is False, so NaN is refused too.
+        # `shown` shortens an integer, which may have very many digits.
+        given = f"{value:g}" if isinstance(value, float) else shown(value)
         raise ConfigError(f"{name}: {given} is not between {low:g} and {high:g}")
 
 
@@ -143,12 +153,13 @@ def _check_mqtt(url: str | None, password_file: str | None) -> None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the settings that the YAML file `path` gives.
+    """Return the settings in the YAML file `path`.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, is not a mapping, or has a key that does not exist.
+        The file cannot be read, is not a mapping, has an unknown key, or has true or false where
+        text is expected.
     """
     known = {field.name: str(field.type) for field in fields(StreamConfig)}
     values: dict[str, Any] = {}
@@ -167,7 +178,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _text(entry: Entry) -> object:
-    """Return an index or a port, which YAML gives as a number, as text."""
+    """Return the value of `entry`, with integers as text.
+
+    YAML reads a device index or a port as an integer.
+    """
     if type(entry.value) is int and entry.text is not None:
         return entry.text
     if isinstance(entry.value, list):
@@ -176,7 +190,20 @@ def _text(entry: Entry) -> object:
 
 
 def build_config(path: Path | None, overrides: Mapping[str, Any]) -> StreamConfig:
-    """Defaults, then the file `path`, then `overrides` (the command line)."""
+    """Return the defaults, changed by the file `path` and then by `overrides`.
+
+    Parameters
+    ----------
+    path
+        The YAML file, or None.
+    overrides
+        Settings of the command line.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or a setting is wrong.
+    """
     values = read_config(path) if path else {}
     try:
         config = StreamConfig(**values)

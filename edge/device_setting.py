@@ -1,4 +1,4 @@
-"""The devices that the setting `device` names, each with the label that captions give it."""
+"""Parse the setting `device` into devices and the labels that captions show."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from edge.errors import ConfigError
 from edge.urls import is_url, place_of, without_secrets
 
-LONGEST_LABEL = 64  # characters
-JOINERS = "\u200c\u200d"  # format characters that some scripts and emoji need
-PATH_STARTS = ("/", "./", "../", "~")  # of a path that holds a "=", whether it is there or not
+LONGEST_LABEL = 64  # Maximum length of a label in characters.
+JOINERS = "\u200c\u200d"  # Format characters (Unicode Cf) that some scripts and emoji need.
+PATH_STARTS = ("/", "./", "../", "~")  # A text that starts so is a path, even if it contains "=".
 LABEL_RULE = (
     f"a label holds 1 to {LONGEST_LABEL} characters, no '=', no ':/' and no control characters"
 )
@@ -19,21 +19,29 @@ LABEL_RULE = (
 
 @dataclass(frozen=True)
 class Device:
-    """One of the devices that are listened to."""
+    """An audio source and its label."""
 
-    label: str  # what captions call it
-    what: str  # "mic", an index, part of a name, a file, a URL, or "-"
+    label: str  # The name of the device in captions.
+    what: str  # "mic", an index, part of a name, a file, a URL, or "-".
 
 
 def devices_of(setting: str | list[str]) -> list[Device]:
-    """Return the devices that `setting` names: "mic", or ["kitchen=3", "garden=rtsp://camera"].
+    """Return the devices that `setting` names, in order.
 
-    A URL without a label is called by its host, and a number if that label is in use.
+    A URL without a label gets its host as label, with a number if that label is in use.
 
-    Raises: ConfigError if there is none, a label or URL cannot be used, or two devices have the
-    same label.
+    Parameters
+    ----------
+    setting
+        One device, as "mic", or several, as ["kitchen=3", "garden=rtsp://camera"].
+
+    Raises
+    ------
+    ConfigError
+        There is no device, a label or URL cannot be used, two devices have the same label, or
+        standard input is given twice.
     """
-    pairs = [_parted(one) for one in ([setting] if isinstance(setting, str) else setting)]
+    pairs = [_split_label(text) for text in ([setting] if isinstance(setting, str) else setting)]
     if not pairs:
         raise ConfigError("device: names none; give at least one, as 'mic'")
     used = [label or printable(what) for label, what in pairs if label or not is_url(what)]
@@ -55,22 +63,25 @@ def devices_of(setting: str | list[str]) -> list[Device]:
 
 
 def printable(text: str) -> str:
-    """Return `text` as one line that any encoding of Unicode takes, and without secrets.
+    """Return `text` as one line that every Unicode encoding can hold, without secrets.
 
-    A file name may hold line breaks, and bytes that are not UTF-8.
+    A file name may contain line breaks, and bytes that are not UTF-8.
     """
     return "".join("\ufffd" if _unsafe(c) else c for c in without_secrets(text))
 
 
-def _parted(text: str) -> tuple[str, str]:
-    """Return label, "" if none, and device.
+def _split_label(text: str) -> tuple[str, str]:
+    """Split `text` into the label ("" if there is none) and the device.
 
-    Raises: ConfigError if one of them cannot be used.
+    Raises
+    ------
+    ConfigError
+        The label or the device cannot be used.
     """
     label, equals, what = text.partition("=")
     if not equals or ":/" in label or text.startswith(PATH_STARTS) or _is_file(text):
         label, what = "", text
-    elif problem := _problem(label.strip()):
+    elif problem := _violated_rule(label.strip()):
         raise ConfigError(f"device: {printable(text)!r}: no such file, nor a label ({problem})")
     elif not what.strip():
         raise ConfigError(f"device: {printable(text)!r}: names no device after '='")
@@ -83,26 +94,30 @@ def _parted(text: str) -> tuple[str, str]:
 def _is_file(text: str) -> bool:
     try:
         return Path(text).expanduser().exists()
-    except (OSError, RuntimeError, ValueError):  # too long, no such user, a zero byte
+    # The path is too long, names an unknown user, or contains a NUL.
+    except (OSError, RuntimeError, ValueError):
         return False
 
 
-def _problem(label: str) -> str:
-    """Return what is wrong with `label`, or ""."""
-    right = 0 < len(label) <= LONGEST_LABEL and not any(_unsafe(c) for c in label)
-    return "" if right else LABEL_RULE
+def _violated_rule(label: str) -> str:
+    """Return the rule that `label` violates, or ""."""
+    is_valid = 0 < len(label) <= LONGEST_LABEL and not any(_unsafe(c) for c in label)
+    return "" if is_valid else LABEL_RULE
 
 
 def _unsafe(character: str) -> bool:
-    """Return True for control, format, surrogate and line separating characters."""
+    """Return True for control, format, surrogate, and line or paragraph separator characters."""
     kind = unicodedata.category(character)
     return (kind in ("Cc", "Cf", "Cs", "Zl", "Zp")) and character not in JOINERS
 
 
 def _check_url(url: str) -> None:
-    """Raises: ConfigError if `url` holds spaces, which no server takes."""
+    """Raise ConfigError if `url` contains a space or a control character.
+
+    No server accepts such a URL. A path after `file://` may contain them.
+    """
     if any(c.isspace() or _unsafe(c) for c in url) and not url.lower().startswith("file://"):
-        # Of such a URL it is not known where it ends, so none of it may be shown.
+        # The end of the URL is unknown, so only its scheme may be shown.
         scheme = url.partition("://")[0]
         raise ConfigError(
             f"device: a URL with {scheme}:// holds a space or a control character; write a space "
@@ -118,12 +133,12 @@ def _label_of_url(url: str) -> str:
 
 
 def _unused(label: str, used: list[str]) -> str:
-    """Return `label`, with a number if it is one of `used`."""
-    found, number = label, 1
-    while found in used:
+    """Return `label`, followed by a number if it is one of `used`."""
+    candidate, number = label, 1
+    while candidate in used:
         number += 1
-        found = f"{label} {number}"
-    return found
+        candidate = f"{label} {number}"
+    return candidate
 
 
 __all__ = ["Device", "devices_of", "is_url", "printable", "without_secrets"]

@@ -1,4 +1,4 @@
-"""Log messages of the program: one line each on standard error, through `logging`."""
+"""Log to standard error, one line for each message, through `logging`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager
 from edge.process.stderr import is_descriptor, refresh_stderr, write_stderr
 from edge.urls import without_secrets
 
-# Level numbers of syslog, as the journal of systemd reads them at the start of a line.
+# Syslog priorities. The systemd journal reads them at the start of a line, as in `<4>`.
 PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 LINE = "aac-stream: %(message)s"
 
 
 class LogState(AbstractContextManager["LogState"]):
-    """The state of the package's logger at a moment; the end of a block restores it."""
+    """A snapshot of the package's logger; a `with` block restores it at its end."""
 
     def __init__(self) -> None:
         logger = logging.getLogger("edge")
@@ -34,12 +34,12 @@ class LogState(AbstractContextManager["LogState"]):
 
 
 def log_to_stderr() -> LogState:
-    """Send the messages of the package's loggers to standard error, from level info on.
+    """Log the messages of the package to standard error, from level info on.
 
     Returns
     -------
     LogState
-        What to restore afterwards: `with log_to_stderr(): ...`.
+        The state before, to restore afterwards: `with log_to_stderr(): ...`.
     """
     before, logger = LogState(), logging.getLogger("edge")
     handler: logging.Handler
@@ -56,12 +56,18 @@ def log_to_stderr() -> LogState:
 
 
 def set_level(level: str) -> None:
-    """Log messages of `level` ("debug" to "error") and above; errors are always logged."""
+    """Set the minimum level of log messages.
+
+    Parameters
+    ----------
+    level
+        "debug", "info", "warning" or "error". Errors are always logged.
+    """
     logging.getLogger("edge").setLevel(level.upper())
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to the descriptor that native libraries are not silenced on."""
+    """Write to the real standard error, also while native libraries are silenced."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -71,14 +77,20 @@ class _StderrHandler(logging.Handler):
 
 
 class _Line(logging.Formatter):
-    """One line for each message.
+    """Format each message as one line.
 
-    Line breaks and control characters of a message are escaped: a file name or a device cannot
-    forge a line, or move the cursor. A traceback follows only at level debug.
+    Line breaks and control characters of a message are escaped, so that the name of a file or a
+    device cannot forge a line or move the cursor. A traceback follows only at level debug.
     """
 
     def __init__(self, journal: bool) -> None:
-        """Begin each line with `<4>`, as sd-daemon(3) describes, if it is for the journal."""
+        """Prepare the formatter.
+
+        Parameters
+        ----------
+        journal
+            Begin each line with a priority, as in `<4>` (sd-daemon(3)).
+        """
         super().__init__(LINE)
         self._journal = journal
 
@@ -88,7 +100,7 @@ class _Line(logging.Formatter):
         priority = f"<{PRIORITIES[record.levelname]}>" if self._journal else ""
         if record.exc_info and logging.getLogger("edge").isEnabledFor(logging.DEBUG):
             line += "\n" + self.formatException(record.exc_info)
-        line = without_secrets(line)  # Libraries and tracebacks quote URLs too.
+        line = without_secrets(line)  # Messages of libraries and tracebacks contain URLs too.
         return priority + line.replace("\n", f"\n{priority}")
 
 
@@ -102,9 +114,9 @@ def _escaped(character: str) -> str:
 
 
 def _is_journal() -> bool:
-    """Return True if standard error is the journal, and not a file or pipe that replaced it."""
+    """Return True if standard error is the systemd journal, not a file or a pipe in its place."""
     try:
         status = os.fstat(sys.stderr.fileno())
-    except (AttributeError, OSError, ValueError):  # There is none, or it is not a file.
+    except (AttributeError, OSError, ValueError):  # There is no stream, or it is no file.
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"

@@ -1,4 +1,4 @@
-"""Paths that a user types."""
+"""Expand the paths that a user types."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ from edge.errors import ConfigError
 def expand_user(setting: str, text: str) -> str:
     """Return the path `text` with a leading `~` or `~user` replaced by the home folder.
 
-    A shell does this only for some arguments, and nobody does it for a configuration file.
+    A shell does this only for some arguments, and never for a configuration file. If a file in the
+    current folder has the name `text`, return its absolute path.
+
+    Parameters
+    ----------
+    setting
+        The name of the setting; error messages begin with it.
+    text
+        The path as the user typed it.
 
     Raises
     ------
     ConfigError
-        There is no such user, the home folder is not known, or the path holds a NUL character.
-        The message begins with `setting`.
+        There is no such user, the home folder is not known, or the path contains a NUL character.
     """
     if "\0" in text:
         raise ConfigError(f"{setting}: a path cannot hold the character U+0000")

@@ -1,4 +1,4 @@
-"""A dataclass from what JSON or YAML holds, every type checked."""
+"""Fill dataclasses from JSON or YAML values, and check the types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-# By how a field is declared: the types that do, and how to call them.
+# Maps the declared type of a field to the accepted types and to their name in messages.
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "text"),
     "int": ((int,), "a whole number"),
@@ -27,7 +27,22 @@ _SHORT.maxlong = 40
 
 
 def check_type(name: str, declared: str, value: object) -> None:
-    """Raises: TypeError, with a sentence, if `value` is not what `declared` says."""
+    """Check that `value` has the declared type.
+
+    Parameters
+    ----------
+    name
+        The name of the field, for the message.
+    declared
+        The type as the dataclass declares it: a key of `KINDS`, or one with " | None" after it.
+    value
+        The value to check.
+
+    Raises
+    ------
+    TypeError
+        `value` has another type. The message is a sentence for the user.
+    """
     kind, none = declared.removesuffix(" | None"), declared.endswith(" | None")
     types, called = KINDS[kind]
     if value is None and none:
@@ -40,15 +55,15 @@ def check_type(name: str, declared: str, value: object) -> None:
 
 
 def shown(value: object) -> str:
-    """Return `value` as messages show it: short, even where it is huge or refers to itself."""
+    """Return a short text of `value` for messages, even if it is huge or contains itself."""
     try:
         return _SHORT.repr(value)
-    except ValueError:  # Python does not convert integers of very many digits.
+    except ValueError:  # Python refuses to convert integers with too many digits.
         return "a number of very many digits"
 
 
 def _hint(kind: str, value: object) -> str:
-    """Return what to write instead, after a semicolon, or nothing."""
+    """Return advice that begins with a semicolon, or "" if there is none."""
     if kind.startswith("str") and isinstance(value, (int, float)):
         return "; put it in quotes"
     if kind not in ("int", "float") or not isinstance(value, (str, float)):
@@ -63,9 +78,14 @@ def _hint(kind: str, value: object) -> str:
 
 
 def fill(cls: type[T], values: Mapping[str, Any]) -> T:
-    """A `cls` with `values`.
+    """Return an instance of the dataclass `cls`, filled with `values`.
 
-    Raises: KeyError if a key is missing or not known; TypeError if a value is of another type.
+    Raises
+    ------
+    KeyError
+        A required key is missing, or a key is unknown.
+    TypeError
+        A value has the wrong type.
     """
     known = {field.name: field for field in fields(cls)}  # type: ignore[arg-type]
     for name, value in values.items():

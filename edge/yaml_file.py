@@ -1,4 +1,4 @@
-"""A YAML file of `key: value` lines; what is wrong in it is one sentence with the line number."""
+"""Read a YAML file of `key: value` lines; an error is one sentence with the line number."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import yaml
 
 from edge.errors import ConfigError
 
-LARGEST = 100_000  # bytes; a larger file is not a configuration
+LARGEST = 100_000  # Maximum size in bytes; a larger file is not a configuration.
+# Byte order marks of encodings other than UTF-8.
 OTHER_UNICODE = {
-    codecs.BOM_UTF32_LE: "UTF-32",  # Before UTF-16, whose mark is the beginning of this one.
+    # The mark of UTF-32 begins with the one of UTF-16, so it is tested first.
+    codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
@@ -24,20 +26,28 @@ OTHER_UNICODE = {
 
 @dataclass(frozen=True)
 class Entry:
-    """The value of a key, and where and how the file has it."""
+    """The value of a key, its line, and its spelling in the file."""
 
-    line: int  # from 1 on
+    line: int  # Line number, from 1.
     value: Any
-    text: str | None  # as it is written, if it is a plain scalar without quotes
+    text: str | None  # The spelling of a scalar without quotes; None for other values.
 
 
 def read_entries(path: Path, keys: Collection[str]) -> dict[str, Entry]:
-    """Return the entries of the file `path`; `keys` are those that it may hold.
+    """Return the entries of the file `path`.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+    keys
+        The known keys. They serve to explain a syntax error; an unknown key is returned too.
 
     Raises
     ------
     ConfigError
-        The file cannot be read, is not UTF-8 or not YAML, holds no mapping, or a key twice.
+        The file cannot be read, is not UTF-8, is not valid YAML, is not a mapping, or contains a
+        key twice.
     """
     text = _read_text(path)
     loader = None
@@ -77,7 +87,7 @@ def _read_text(path: Path) -> str:
             data = file.read(LARGEST + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # A NUL character in the path.
+    except ValueError as error:  # The path contains a NUL character.
         raise ConfigError(f"{str(path)!r}: cannot be read ({error})") from None
     if len(data) > LARGEST:
         raise ConfigError(f"{path}: is larger than 100 kB, so it is not a configuration")
@@ -102,7 +112,10 @@ def _read_text(path: Path) -> str:
 
 
 def _not_yaml(path: Path, text: str, error: Exception, keys: Collection[str]) -> ConfigError:
-    """Return the error for `text`, which the parser refuses with `error`."""
+    """Return a ConfigError that explains why the parser refuses `text` with `error`.
+
+    If a line lacks the colon or the space after a known key, raise an error about that line.
+    """
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         return ConfigError(f"{path}: is not valid YAML: it is nested too deeply")
@@ -129,7 +142,10 @@ def _check_colons(path: Path, text: str, keys: Collection[str]) -> None:
 
 
 def _construct(path: Path, key: str, node: yaml.Node) -> Any:
-    """Return the value of `node`; only standard types are made."""
+    """Return the value of `node`, built from standard YAML types only.
+
+    Raises ConfigError, with `path`, the line and `key`, if the value is not valid.
+    """
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_document(node)

@@ -1,1 +1,1 @@
-"""The process: entry points, standard streams, differences between systems."""
+"""Set up the process: entry points, standard streams, differences between systems."""

@@ -1,4 +1,4 @@
-"""Names of the operating system that Windows does not have, with values that do nothing there."""
+"""Define names of the `os` module that some systems lack, with values that have no effect."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 
 O_NONBLOCK: int = getattr(os, "O_NONBLOCK", 0)
 O_CLOEXEC: int = getattr(os, "O_CLOEXEC", getattr(os, "O_NOINHERIT", 0))
-# On Windows alone: without it, a line break becomes two bytes, and a file ends at Ctrl-Z.
+# Windows needs this flag. Otherwise it writes a line break as two bytes, and ends a file at Ctrl-Z.
 O_BINARY: int = getattr(os, "O_BINARY", 0)
 
 
 def set_blocking(descriptor: int) -> None:
-    """Let writes to `descriptor`, which was opened with O_NONBLOCK, wait."""
+    """Make writes to `descriptor` block, after it was opened with O_NONBLOCK."""
     if hasattr(os, "set_blocking"):
         os.set_blocking(descriptor, True)

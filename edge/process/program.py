@@ -1,4 +1,4 @@
-"""The frame of the four commands: every failure is one line on standard error and an exit code."""
+"""Run the four commands: each failure gives one line on standard error and an exit code."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from edge.errors import AacStreamError
 from edge.log import one_line
 from edge.process.standard_streams import discard_output, open_standard_streams, write_output
 
-# Takes the line, and the exception if its traceback tells a developer more.
+# Takes the message, and the exception if its traceback helps a developer.
 Report = Callable[[str, BaseException | None], None]
 
-# Errors that only a write has. Windows does not have all of them.
+# Error numbers of failed writes. Some of them do not exist on Windows.
 FULL = {getattr(errno, name, errno.ENOSPC) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EBADF")}
-INTERRUPTED = 130  # the exit code of Ctrl-C, as shells have it
+INTERRUPTED = 130  # Exit code after Ctrl-C, as in shells.
 
 
 class Parser(argparse.ArgumentParser):
     """A parser that refuses abbreviated options, in subcommands too.
 
-    An abbreviation that works today is ambiguous, or means another option, in a later version.
+    An abbreviation that works today may be ambiguous, or mean another option, in a later version.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        """Print as argparse does, but do not hide that standard output cannot be written."""
+        """Print like argparse, but raise an error if standard output cannot be written."""
         if file is not sys.stdout:
             super()._print_message(message, file)
         elif message:
@@ -41,10 +41,22 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_program(body: Callable[[], int], report: Report, more: str = "PYTHONDEVMODE=1") -> int:
-    """Run `body` and return the exit code: its own, or 2 after a failure that `report` was given.
+    """Run `body`, and report its failure as one line.
 
-    A reader of standard output that goes away, as in `| head`, ends the program without an error.
-    `more` is the setting with which `report` shows the traceback of an unexpected error.
+    Parameters
+    ----------
+    body
+        The program; it returns the exit code.
+    report
+        Takes the message of a failure.
+    more
+        The setting with which `report` shows the traceback of an unexpected error.
+
+    Returns
+    -------
+    int
+        The exit code: that of `body`; 2 after a failure; 130 after Ctrl-C; 0 if the reader of
+        standard output has closed it, as in `| head`.
     """
     open_standard_streams()
 
@@ -55,7 +67,7 @@ def run_program(body: Callable[[], int], report: Report, more: str = "PYTHONDEVM
     try:
         with _reported_threads(unexpected):
             code = body()
-            write_output("")  # Flush here: as Python exits, a failure is a traceback.
+            write_output("")  # Flush here, because a failure while Python exits prints a traceback.
             return code
     except BrokenPipeError:
         return 0
@@ -76,7 +88,7 @@ def run_program(body: Callable[[], int], report: Report, more: str = "PYTHONDEVM
 
 
 def printed(program: str) -> Report:
-    """Return a `Report` that prints its line, with the name of `program`, on standard error."""
+    """Return a `Report` that prints each message after the name of `program` on standard error."""
 
     def report(message: str, error: BaseException | None) -> None:
         if error is not None and sys.flags.dev_mode:
@@ -88,11 +100,11 @@ def printed(program: str) -> Report:
 
 
 def _reason(error: OSError) -> str:
-    """Return the sentence for an error of the operating system."""
+    """Return a sentence about an error of the operating system."""
     why = error.strerror or str(error) or type(error).__name__
     if error.filename is not None:
         return f"{error.filename}: {why}"
-    # Python does not name the file of a write that fails.
+    # Python does not name the file if a write fails.
     if error.errno in FULL:
         return f"output cannot be written ({why}); send it elsewhere"
     return f"the operating system reports: {why}"
@@ -100,9 +112,9 @@ def _reason(error: OSError) -> str:
 
 @contextlib.contextmanager
 def _reported_threads(report: Callable[[BaseException], None]) -> Iterator[None]:
-    """Report an exception that ends a thread, where Python would print a traceback.
+    """Report an exception that ends a thread, instead of the traceback that Python would print.
 
-    Python ignores an exception while it deletes an object; it is printed in development mode alone.
+    Python ignores exceptions while it deletes an object; they are printed in development mode only.
     """
 
     def failed(arguments: threading.ExceptHookArgs) -> None:

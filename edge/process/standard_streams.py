@@ -1,4 +1,4 @@
-"""The standard streams of the process, made safe to use whatever the caller did to them."""
+"""Make the standard streams safe to use, even if the caller has closed them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from edge.errors import OutputError
 
 
 def open_standard_streams() -> None:
-    """Give descriptors 0 to 2, and `sys.stdout` and `sys.stderr`, a file each.
+    """Replace closed standard streams, so that descriptors 0 to 2 are always open.
 
-    A shell closes them with `2>&-`. The next file that is opened would then become descriptor 2,
-    and messages would be written into it. Standard error is replaced by the null device. Writing to
-    a closed standard output raises OSError, so that captions are not lost unnoticed.
+    A shell closes standard error with `2>&-`. The next file that is opened would then get
+    descriptor 2, and messages would be written into that file. A closed standard error is replaced
+    by the null device. Writing to a closed standard output raises OSError, so that captions are not
+    lost unnoticed.
     """
     if sys.stdin is None:
         _null(0)
@@ -24,23 +25,23 @@ def open_standard_streams() -> None:
     if sys.stderr is None:
         sys.stderr = open(_null(2), "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
-        # The name of a device may hold characters that an ASCII terminal does not have.
+        # The name of a device may contain characters that an ASCII terminal cannot show.
         if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def write_output(text: str) -> None:
-    """Write what `print` has buffered, and `text`, to standard output.
+    """Write the buffer of standard output, and then `text`.
 
     Raises
     ------
     OutputError
         Standard output cannot be written.
     BrokenPipeError
-        Nobody reads it any more.
+        The reader has closed it.
     """
     try:
-        if text:  # An empty write fails too, for example on a terminal that has gone.
+        if text:  # An empty write fails too, for example on a closed terminal.
             sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -49,14 +50,14 @@ def write_output(text: str) -> None:
         raise OutputError(
             f"standard output: cannot be written ({error.strerror}); send it elsewhere"
         ) from None
-    except ValueError:  # It is closed.
+    except ValueError:  # The stream is closed.
         pass
 
 
 def discard_output() -> None:
-    """Drop what standard output has buffered and is given from now on.
+    """Flush standard output and standard error; if that fails, discard all their output.
 
-    Python flushes it once more as it exits, which would fail again.
+    Python flushes the streams again when it exits, and a failure would then print a traceback.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -72,9 +73,9 @@ def discard_output() -> None:
 
 
 def _null(number: int) -> int:
-    """Return a descriptor of the null device: `number`, if that is closed.
+    """Open the null device, and return its descriptor: `number`, unless that is in use.
 
-    Standard output is opened for reading, so that writing to it fails.
+    Descriptors other than 2 are opened for reading, so that writing to standard output fails.
     """
     null = os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
     if null == number:
@@ -86,4 +87,4 @@ def _null(number: int) -> int:
         os.dup2(null, number)
         os.close(null)
         return number
-    return null  # A library has opened a file that took the number.
+    return null  # A library has opened a file with this number.

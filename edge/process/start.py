@@ -1,4 +1,4 @@
-"""Entry points of the four commands."""
+"""Provide the entry points of the four commands."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from importlib import import_module
 def start(module: str) -> int:
     """Import `module` and return the exit code of its `main`.
 
-    The import takes seconds on a small computer. Ctrl-C ends the process meanwhile, as it ends a
-    program that does not handle it; Python would print a traceback.
+    The import takes seconds on a small computer. Meanwhile Ctrl-C ends the process at once, without
+    the traceback that Python would print.
     """
     handled = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if handled:  # Else it is ignored, and stays so.
+    if handled:  # Otherwise SIGINT is ignored, and stays ignored.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     main = import_module(module).main
     if handled:

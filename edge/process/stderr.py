@@ -1,8 +1,8 @@
-"""Standard error: the descriptor that always reaches it, and silence for native libraries.
+"""Silence native libraries on standard error, and keep a descriptor that always reaches it.
 
-Some native libraries write to descriptor 2 past Python. `quiet_stderr` points that descriptor at
-the null device for a while. The messages of this program, and the commands that it starts, use the
-descriptor of `real_stderr_fd`, which is never silenced.
+Some native libraries write to descriptor 2 directly. `quiet_stderr` redirects that descriptor to
+the null device within a block. The messages of this program, and the commands that it starts, use
+the descriptor of `real_stderr_fd`, which is never silenced.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import sys
 import threading
 from collections.abc import Iterator
 
-STDERR = 2  # the descriptor that native code writes to
+STDERR = 2  # The descriptor that native code writes to.
 
-# All threads share one standard error: the first thread to silence it saves it, and the last one to
-# leave restores it. `_lock` guards the two variables below it.
+# All threads share one standard error. The first thread that silences it saves its descriptor, and
+# the last thread that leaves restores it. `_lock` guards the two variables below it.
 _lock = threading.Lock()
-_users = 0
-_real = -1  # a duplicate of the standard error of the process; -1 before the first use
+_users = 0  # Number of blocks that silence standard error now.
+_real = -1  # A duplicate of the standard error of the process; -1 before the first use.
 
 
 def real_stderr_fd() -> int:
     """Return a descriptor of standard error that `quiet_stderr` does not silence.
 
-    It stays open, and keeps its number, until the process ends. Child processes do not inherit it:
-    pass it to them as `stdout` or `stderr`.
+    The descriptor stays open, with the same number, until the process ends. Child processes do not
+    inherit it: pass it to them as `stdout` or `stderr`.
     """
     with _lock:
         if _real < 0:
@@ -36,7 +36,10 @@ def real_stderr_fd() -> int:
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Drop what native code writes to standard error meanwhile; errors still come as exceptions."""
+    """Discard the output of native code on standard error within a `with` block.
+
+    Exceptions are not affected.
+    """
     global _users
     with _lock:
         if not _users:
@@ -57,14 +60,14 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def refresh_stderr() -> None:
-    """Have `real_stderr_fd` refer to what descriptor 2 refers to now, if that is not silenced."""
+    """Point `real_stderr_fd` to the present file of descriptor 2, unless it is silenced."""
     with _lock:
         if not _users:
             _save()
 
 
 def write_stderr(text: str) -> None:
-    """Write `text` to the real standard error in one piece; drop it if that is not possible."""
+    """Write `text` to the real standard error, in one piece; discard it if that fails."""
     data = text.encode(getattr(sys.stderr, "encoding", None) or "utf-8", "backslashreplace")
     with contextlib.suppress(OSError):
         descriptor = real_stderr_fd()
@@ -73,15 +76,15 @@ def write_stderr(text: str) -> None:
 
 
 def is_descriptor() -> bool:
-    """Return True if `sys.stderr` writes to descriptor 2, and nothing replaced it."""
+    """Return True if `sys.stderr` writes to descriptor 2, so that nothing has replaced it."""
     try:
         return sys.stderr.fileno() == STDERR
-    except (AttributeError, OSError, ValueError):  # There is none, or it is not a file.
+    except (AttributeError, OSError, ValueError):  # There is no stream, or it is no file.
         return False
 
 
 def _save() -> None:
-    """Point `_real` at what descriptor 2 refers to; the caller holds the lock."""
+    """Point `_real` to the present file of descriptor 2; the caller holds the lock."""
     global _real
     try:
         if _real < 0:

@@ -1,1 +1,1 @@
-"""A run of the program: signals, reloads, systemd."""
+"""Run the program: signals, reloads and systemd."""

@@ -1,8 +1,9 @@
-"""Signals: SIGTERM and SIGINT end the run, SIGHUP has the settings read again.
+"""Handle signals: SIGTERM and SIGINT end the run, SIGHUP reloads the settings.
 
-A signal that ends the run and is ignored when the program starts stays ignored: scripts start
-background jobs so. SIGHUP reloads the settings even then, as daemons do, but under nohup it never
-ends the run. Windows has neither SIGHUP nor interval timers; what is missing is left out.
+If SIGTERM or SIGINT is ignored when the program starts, it stays ignored, because shell scripts
+start background jobs this way. SIGHUP reloads the settings even if it was ignored, as in other
+daemons, but under nohup it never ends the run. Windows has neither SIGHUP nor interval timers, so
+these features are missing there.
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
-END_S = 4.0  # Seconds for the end, on a busy machine too; a sound system that hangs takes for ever.
+# Seconds that the end of the run may take, on a busy machine too. After this the kernel ends the
+# process, because a sound system that hangs would block it forever.
+END_S = 4.0
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows does not have it.
 
 
 class Signals:
-    """While entered, SIGTERM and SIGINT raise KeyboardInterrupt, once, and SIGHUP sets `reload`.
+    """Handle signals within a `with` block, in the main thread.
 
-    What must not be cut in two is done within `held()`.
+    The first SIGTERM or SIGINT raises KeyboardInterrupt, and SIGHUP sets `reload`. Code that must
+    not be interrupted runs within `held()`.
     """
 
     def __init__(self) -> None:
-        self.reload = False
-        self.ending = False
-        self._held = False
-        # Under nohup a closed terminal does not end the run.
+        self.reload = False  # Set by SIGHUP; the run resets it.
+        self.ending = False  # True after a signal that ends the run.
+        self._held = False  # True within `held`.
+        # True if a closed terminal ends the run. Under nohup it does not.
         self._terminal = HANGUP is not None and not _is_ignored(HANGUP) and _has_terminal()
         self._before: dict[signal.Signals, Any] = {}
 
@@ -51,12 +55,18 @@ class Signals:
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            # Where the process ends now, one more signal must not disturb the interpreter's end.
+            # If the process ends now, another signal must not disturb the exit of the interpreter.
             signal.signal(number, signal.SIG_IGN if self.ending else handler)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """A signal that ends the run does so after the block."""
+        """Delay a signal that ends the run until the end of the block.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            A signal that ends the run has come, at the end of the block.
+        """
         self._held = True
         try:
             yield
@@ -68,7 +78,7 @@ class Signals:
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         if self.ending:
             return
-        # The kernel's own clock: it needs neither a thread nor an interpreter that still turns.
+        # A timer of the kernel works even if the interpreter hangs, and needs no thread.
         if hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, END_S)
         self.ending = True
@@ -76,7 +86,7 @@ class Signals:
             raise KeyboardInterrupt
 
     def _hup(self, number: int, frame: FrameType | None) -> None:
-        # A window that is closed sends this too; nothing may listen on behind a closed window.
+        # A closed terminal window sends SIGHUP too. The run must not continue to listen then.
         if self._terminal and not _has_terminal():
             self._end(number, frame)
         self.reload = True

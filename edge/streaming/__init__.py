@@ -1,1 +1,1 @@
-"""From a source to events: windows, the gate, the event tracker, a worker for each device."""
+"""Turn audio into events: the windows, the activity gate, the event tracker, the devices."""

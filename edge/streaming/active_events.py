@@ -1,4 +1,4 @@
-"""Which events go on now."""
+"""Track the events that are open now."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from edge.streaming.results import WindowResult
 
 
 class ActiveEvents:
-    """Follows the events of each device."""
+    """Keep the open events of each device."""
 
     def __init__(self) -> None:
         self._open: dict[str, dict[int, Event]] = {}
 
-    def push(self, heard: WindowResult) -> list[Event]:
-        """Take in what was heard; returns the events that begin with it, not those reworded."""
-        open_now = self._open.setdefault(heard.device, {})
-        new = [event for event in heard.events if event.open and event.number not in open_now]
-        for event in heard.events:
+    def push(self, result: WindowResult) -> list[Event]:
+        """Apply `result`, and return the events that it opens, without those that it rewords."""
+        open_now = self._open.setdefault(result.device, {})
+        new = [event for event in result.events if event.open and event.number not in open_now]
+        for event in result.events:
             if event.open:
                 open_now[event.number] = event
             else:
@@ -24,5 +24,5 @@ class ActiveEvents:
         return new
 
     def of(self, device: str) -> list[Event]:
-        """The events of `device` that go on, in the order in which they began."""
+        """Return the open events of `device`, in the order in which they opened."""
         return list(self._open.get(device, {}).values())

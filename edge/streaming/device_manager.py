@@ -1,4 +1,4 @@
-"""All devices of a run, one model for them, and one stream of what they hear."""
+"""Run all devices with one shared model, and collect their results in one queue."""
 
 from __future__ import annotations
 
@@ -24,237 +24,251 @@ from edge.streaming.results import Status, WindowResult
 
 log = logging.getLogger(__name__)
 
-BEAT_S = 0.5  # `heard` gives the caller a turn this often
-STUCK_S = 10.0  # a loop that asked for no audio for so long hangs
-WAITING = 64  # captions of a file that is read as fast as it goes, while their reader is busy
-KEPT = 3600  # Windows, about an hour, that wait for a reader; later ones are dropped.
-LAST_S = 1.0  # A thread that has put its last result needs no more than this to end.
-CHANGE_S = 2.0  # A device that changes gets this long to end.
+BEAT_S = 0.5  # Maximum seconds that one wait for results, or for room in the queue, lasts.
+STUCK_S = 10.0  # A worker that requests no audio for so many seconds hangs.
+# Queued results at which a worker waits if its source can block, as a file with `--fast` can.
+WAITING = 64
+KEPT = 3600  # Maximum number of queued results, about an hour; later windows are dropped.
+LAST_S = 1.0  # Seconds that a worker gets to end after its last result.
+CHANGE_S = 2.0  # Seconds that the workers get to end when the settings change.
 
-# The settings for which a device is opened again.
+# A change of these settings reopens all devices.
 OF_SOURCE = ("rate", "channels", "channel", "fast")
 
 
-# Takes what captions call the device, the time of the first sample in seconds, and mono samples at
-# the model's rate; called in the thread of each device, so it must be quick.
+# Takes the label of the device, the time of the first sample in seconds, and mono samples at the
+# model's rate, shape (samples,). It runs in the worker thread of the device, so it must be quick.
 Listener = Callable[[str, float, Floats], None]
 
 
 class DeviceManager:
-    """Listens to the devices of `config` from `start` to `close`.
+    """Caption the devices of `config` from `start` to `close`.
 
     Every method may be called from any thread. `_state` guards the lists, the counters and the
-    queue, and is held only for moments. `_turn` is held while devices are opened and stopped, so
-    that `change` and `close` follow each other. An ear is claimed, that is moved from `_ears` to
-    `_leaving`, under `_state` and stopped outside it, by the one thread that claimed it.
+    queue, and is held only for moments. `_change_lock` is held while devices are opened and
+    stopped, so that `change` and `close` exclude each other. To stop a worker, a thread first
+    claims it: it moves the worker from `_workers` to `_stopping` under `_state`. Only the thread
+    that claimed a worker stops it, outside `_state`.
     """
 
     def __init__(self, config: StreamConfig, captioner: Captioner) -> None:
         """Open the devices.
 
+        Parameters
+        ----------
+        config
+            The settings of the run.
+        captioner
+            The model, which all devices share.
+
         Raises
         ------
         AudioError, DeviceError
-            If one cannot be opened, and waiting for it would not help.
+            A device cannot be opened, and waiting for it would not help.
         """
-        self.failed = False  # whether a device has ended by an error, while others went on
+        self.failed = False  # True after a device ended with an error while others continued.
         self.listeners: list[Listener] = []
-        self.unread_windows = 0  # Windows that were dropped because nobody took them.
+        self.unread_windows = 0  # Number of windows dropped because nobody took them.
         self._config, self._captioner = config, captioner
-        self._state, self._turn = threading.Condition(threading.RLock()), threading.RLock()
+        self._state, self._change_lock = threading.Condition(threading.RLock()), threading.RLock()
         self._closed = False
-        self._heard: deque[tuple[DeviceWorker, WindowResult | None]] = deque()
-        self._dropped = 0  # Windows since the queue was last taken from.
-        self._open_events: set[tuple[str, int]] = set()  # Whose opening was put into the queue.
-        self._ears: list[DeviceWorker] = []
-        self._leaving: list[DeviceWorker] = []  # Claimed, and not stopped yet.
-        self._past: dict[str, Stats] = {}  # Of stopped ears, by label.
+        self._results: deque[tuple[DeviceWorker, WindowResult | None]] = deque()
+        self._dropped = 0  # Number of windows dropped since the queue was last empty.
+        # Device and number of each event that opened in the queue and has not closed.
+        self._open_events: set[tuple[str, int]] = set()
+        self._workers: list[DeviceWorker] = []
+        self._stopping: list[DeviceWorker] = []  # Workers that are claimed and not stopped yet.
+        self._past: dict[str, Stats] = {}  # Counts of stopped workers, by label.
         self._past_overflows = 0
         self._numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(1))
         sources = self._open(devices_of(config.device), config, others=False)
-        self._ears = [self._ear(device, source, config) for device, source in sources]
+        self._workers = [self._new_worker(device, source, config) for device, source in sources]
 
     def start(self) -> None:
-        """Begin to listen with every device."""
-        for ear in self._present():
-            ear.start()
+        """Start the workers of all devices."""
+        for worker in self._active():
+            worker.start()
 
     @property
     def lossless(self) -> bool:
-        """Whether no device minds to wait for who reads what is heard."""
-        return all(ear.source.lossless for ear in self._present())
+        """True if all sources can block (files with `--fast`), so that no window is lost."""
+        return all(worker.source.lossless for worker in self._active())
 
     @property
     def lives(self) -> bool:
-        """Whether no loop hangs."""
+        """True if no worker hangs."""
         now = time.monotonic()
-        return all(now - ear.loop.lived_at < STUCK_S for ear in self._present())
+        return all(now - worker.loop.lived_at < STUCK_S for worker in self._active())
 
     @property
     def late(self) -> bool:
-        """Whether the model has been slower than a device, so that windows were skipped."""
-        return any(ear.loop.late for ear in self._present())
+        """True if windows were skipped because the model was slower than the audio of a device."""
+        return any(worker.loop.late for worker in self._active())
 
     @property
     def listening(self) -> bool:
-        """Whether a device has not ended, or something is left to be taken."""
-        return bool(self._present())
+        """True until every device has ended and its last result was taken."""
+        return bool(self._active())
 
-    def _present(self) -> list[DeviceWorker]:
+    def _active(self) -> list[DeviceWorker]:
         with self._state:
-            return list(self._ears)
+            return list(self._workers)
 
     def wait(self, seconds: float = BEAT_S) -> bool:
-        """Wait up to `seconds` until there is something to take; return whether there is."""
+        """Wait up to `seconds` for a result; return True if there is one to take."""
         with self._state:
-            self._state.wait_for(lambda: self._heard or self._closed, seconds)
-            return bool(self._heard)
+            self._state.wait_for(lambda: self._results or self._closed, seconds)
+            return bool(self._results)
 
     def take(self) -> WindowResult | None:
         """Return the next result; None if there is none yet, or a device has ended.
 
-        A device that ends by an error is logged, and the others go on.
+        If a device ends with an error while others run, the error is logged.
 
         Raises
         ------
         AudioError, DeviceError
-            The error of the device that ends last, if any.
+            The last running device ended with this error.
         """
         with self._state:
-            if not self._heard:
+            if not self._results:
                 return None
-            ear, heard = self._heard.popleft()
+            worker, result = self._results.popleft()
             self._state.notify_all()
             dropped = 0
-            if not self._heard:  # A reader that is only slow would be logged with each window.
+            if not self._results:  # Otherwise a slow reader would log a message for each window.
                 dropped, self._dropped = self._dropped, 0
-            ended = heard is None and self._claim(ear)
+            ended = result is None and self._claim(worker)
         if dropped:
             log.warning("captions are taken again; %d windows were dropped", dropped)
         if ended:
-            self._over(ear)
-        return heard
+            self._finish_ended(worker)
+        return result
 
     def heard(self) -> Iterator[WindowResult | None]:
-        """Yield results until every device has ended; None at times, to give the caller a turn.
+        """Yield results until every device has ended.
+
+        Yield None at least every `BEAT_S` seconds without a result, so that the caller can do other
+        work.
 
         Raises
         ------
         AudioError, DeviceError
-            As `take`.
+            The last running device ended with this error.
         """
         while self.listening:
             self.wait()
             yield self.take()
 
-    def _over(self, ear: DeviceWorker) -> None:
-        """Stop `ear`, which is claimed and has ended by itself."""
-        self._stop(ear, LAST_S)
-        if ear.error is None:
+    def _finish_ended(self, worker: DeviceWorker) -> None:
+        """Stop a claimed worker that has ended by itself, and log or raise its error."""
+        self._stop(worker, LAST_S)
+        if worker.error is None:
             return
         if not self.listening:
-            raise ear.error
+            raise worker.error
         self.failed = True
-        bug = ear.error if not isinstance(ear.error, AacStreamError) else None
-        log.error("%s; the other devices go on", ear.error, exc_info=bug)
+        bug = worker.error if not isinstance(worker.error, AacStreamError) else None
+        log.error("%s; the other devices go on", worker.error, exc_info=bug)
 
-    def _claim(self, ear: DeviceWorker) -> bool:
-        """Return True if the caller is the one who stops `ear`."""
+    def _claim(self, worker: DeviceWorker) -> bool:
+        """Claim `worker`; return True if the caller must stop it."""
         with self._state:
-            if ear not in self._ears:
+            if worker not in self._workers:
                 return False
-            self._ears.remove(ear)
-            self._leaving.append(ear)
+            self._workers.remove(worker)
+            self._stopping.append(worker)
             return True
 
-    def _stop(self, ear: DeviceWorker, timeout: float) -> None:
-        """Stop `ear`, which is claimed; its counts stay, and nothing else: it holds much."""
+    def _stop(self, worker: DeviceWorker, timeout: float) -> None:
+        """Stop a claimed worker, and keep only its counts, because a worker needs much memory."""
         try:
-            ear.stop(timeout)
+            worker.stop(timeout)
         finally:
             with self._state:
-                self._leaving.remove(ear)
-                label = ear.device.label
-                self._past[label] = self._past.get(label, Stats()) + ear.stats()
-                self._past_overflows += ear.overflows
+                self._stopping.remove(worker)
+                label = worker.device.label
+                self._past[label] = self._past.get(label, Stats()) + worker.stats()
+                self._past_overflows += worker.overflows
 
-    def _stop_all(self, ears: Iterable[DeviceWorker], timeout: float) -> None:
-        """Stop those of `ears` that no other thread stops, within `timeout` seconds together."""
-        claimed = [ear for ear in ears if self._claim(ear)]
-        for ear in claimed:
-            ear.loop.end()
+    def _stop_all(self, workers: Iterable[DeviceWorker], timeout: float) -> None:
+        """Stop the workers that no other thread has claimed, within `timeout` seconds in total."""
+        claimed = [worker for worker in workers if self._claim(worker)]
+        for worker in claimed:
+            worker.loop.end()
         with self._state:
-            self._state.notify_all()  # Those that wait for room need not any more.
+            self._state.notify_all()  # Workers that wait for room in the queue may end.
         until = time.monotonic() + timeout
-        for ear in claimed:
-            self._stop(ear, max(0.0, until - time.monotonic()))
+        for worker in claimed:
+            self._stop(worker, max(0.0, until - time.monotonic()))
 
     def change(self, config: StreamConfig, captioner: Captioner) -> None:
-        """Go on with other settings or another model; only devices that change are opened again.
-
-        Afterwards the hub listens, or waits for a device to return, in any case.
+        """Use other settings or another model; reopen only the devices that change.
 
         Raises
         ------
         AudioError, DeviceError
-            If a device cannot be opened. The settings and the devices are then as before. A
-            device that had to be closed, and cannot be opened again, is waited for.
+            A device cannot be opened. The settings and the devices are then as before. If an old
+            device had to be closed and cannot be reopened, its worker waits for it to return.
         """
-        with self._turn:
+        with self._change_lock:
             if self._closed:
                 return
             self._change_devices(config, captioner)
             self._config, self._captioner = config, captioner
-            for ear in self._present():
-                ear.loop.change(config, captioner)
+            for worker in self._active():
+                worker.loop.change(config, captioner)
             self.start()
 
     def _change_devices(self, config: StreamConfig, captioner: Captioner) -> None:
-        present, wanted = self._present(), devices_of(config.device)
-        again = any(getattr(config, key) != getattr(self._config, key) for key in OF_SOURCE)
-        gone = [ear for ear in present if again or ear.device not in wanted]
-        ended = set(devices_of(self._config.device)) - {ear.device for ear in present}
-        kept = ended | {ear.device for ear in present if ear not in gone}
+        active, wanted = self._active(), devices_of(config.device)
+        reopen_all = any(getattr(config, key) != getattr(self._config, key) for key in OF_SOURCE)
+        removed = [w for w in active if reopen_all or w.device not in wanted]
+        ended = set(devices_of(self._config.device)) - {w.device for w in active}
+        kept = ended | {w.device for w in active if w not in removed}
         new = [device for device in wanted if device not in kept]
-        if not new and len(gone) == len(present):
-            new = wanted  # All of these have ended before; nothing else would be listened to.
-        # A new device is opened while the old ones still run, so that a mistake disturbs nothing.
-        # Only an old one that stands in its way is closed first.
-        in_the_way = [e for e in gone if any(excludes(e.device.what, d.what) for d in new)]
-        self._stop_all(in_the_way, CHANGE_S)
+        if not new and len(removed) == len(active):
+            new = wanted  # All wanted devices have ended and no other is left: start them again.
+        # New devices are opened while the old ones still run, so that an error changes nothing. An
+        # old device is closed first only if it may block a new one.
+        blocking = [w for w in removed if any(excludes(w.device.what, d.what) for d in new)]
+        self._stop_all(blocking, CHANGE_S)
         try:
-            sources = self._open(new, config, others=len(gone) < len(present))
+            sources = self._open(new, config, others=len(removed) < len(active))
         except Exception:
-            self._reopen(in_the_way)
+            self._reopen(blocking)
             raise
-        self._stop_all(gone, CHANGE_S)
-        # The clock of a device goes on from one that it replaces, or from any other.
-        running = next((ear for ear in present if ear not in gone), None)
+        self._stop_all(removed, CHANGE_S)
+        # A new worker continues the clock of the worker that it replaces, or of any other one.
+        running = next((w for w in active if w not in removed), None)
         for number, (device, source) in enumerate(sources):
-            before = gone[number] if number < len(gone) else running or next(iter(gone), None)
-            ear = self._ear(device, source, config, captioner, before)
+            is_replacement = number < len(removed)
+            before = removed[number] if is_replacement else running or next(iter(removed), None)
+            worker = self._new_worker(device, source, config, captioner, before)
             with self._state:
-                self._ears.append(ear)
+                self._workers.append(worker)
 
-    def _reopen(self, ears: list[DeviceWorker]) -> None:
-        """Listen again to the devices of `ears`, which are stopped, or wait for them."""
-        for ear in ears:
-            what = ear.device.what
+    def _reopen(self, workers: list[DeviceWorker]) -> None:
+        """Replace stopped `workers`; the new ones wait for devices that cannot be opened."""
+        for worker in workers:
+            what = worker.device.what
             try:
                 source = open_source(what, self._config)
             except Exception as error:
                 source = waiting_source(what, self._config, error)
+            successor = self._new_worker(worker.device, source, self._config, before=worker)
             with self._state:
-                self._ears.append(self._ear(ear.device, source, self._config, before=ear))
+                self._workers.append(successor)
         self.start()
 
     def _open(
         self, devices: list[Device], config: StreamConfig, others: bool
     ) -> list[tuple[Device, Source]]:
-        """Open all of `devices` or none.
+        """Open all of `devices`, or none if one fails.
 
-        One that is unavailable is waited for, unless there is nothing to listen to meanwhile:
-        none of these, and no `others`.
+        An unavailable device gets a source that waits for it. If all of `devices` are unavailable
+        and `others` is False, raise the error of the first one, because no other device runs
+        meanwhile.
         """
         sources: list[tuple[Device, Source]] = []
         away: list[UnavailableError] = []
@@ -274,7 +288,7 @@ class DeviceManager:
             raise
         return sources
 
-    def _ear(
+    def _new_worker(
         self,
         device: Device,
         source: Source,
@@ -282,66 +296,67 @@ class DeviceManager:
         captioner: Captioner | None = None,
         before: DeviceWorker | None = None,
     ) -> DeviceWorker:
-        tap, numbers = partial(self._hear, device.label), self._numbers[device.label]
+        tap, numbers = partial(self._pass_audio, device.label), self._numbers[device.label]
         model = captioner or self._captioner
         return DeviceWorker(device, source, config, model, self._put, numbers, before, tap)
 
-    def _put(self, ear: DeviceWorker, heard: WindowResult | None) -> None:
-        """Put a result into the queue; called by the ears, in their threads."""
+    def _put(self, worker: DeviceWorker, result: WindowResult | None) -> None:
+        """Put a result into the queue; each worker calls this in its thread."""
         with self._state:
-            if heard is not None:
-                while self._must_wait(ear):
+            if result is not None:
+                while self._must_wait(worker):
                     self._state.wait(BEAT_S)
-                heard = self._unless_full(heard)
-                if heard is None:
+                result = self._reduce_if_full(result)
+                if result is None:
                     return
             if not self._closed:
-                self._heard.append((ear, heard))
+                self._results.append((worker, result))
                 self._state.notify_all()
 
-    def _must_wait(self, ear: DeviceWorker) -> bool:
-        return ear.source.lossless and len(self._heard) >= WAITING and not ear.loop.ended
+    def _must_wait(self, worker: DeviceWorker) -> bool:
+        return worker.source.lossless and len(self._results) >= WAITING and not worker.loop.ended
 
-    def _unless_full(self, heard: WindowResult) -> WindowResult | None:
-        """Return `heard`, or if nobody has taken anything for long, what must not be dropped.
+    def _reduce_if_full(self, result: WindowResult) -> WindowResult | None:
+        """Return `result`; if the queue is full, only its essential events, or None.
 
-        An event that was opened must be closed. There are few of them, so the queue is bounded.
+        Each event that opened in the queue must close there too. There are few such events, so the
+        queue remains bounded.
         """
-        if len(self._heard) >= KEPT and not self._closed:
+        if len(self._results) >= KEPT and not self._closed:
             if not self._dropped:
                 log.warning("nobody takes the captions; they are dropped until somebody does")
             self._dropped += 1
             self.unread_windows += 1
-            told = self._open_events
+            opened = self._open_events
             events = tuple(
-                e for e in heard.events if not e.open and (heard.device, e.number) in told
+                e for e in result.events if not e.open and (result.device, e.number) in opened
             )
             if not events:
                 return None
-            heard = replace(heard, caption=None, events=events)
-        for event in heard.events:
+            result = replace(result, caption=None, events=events)
+        for event in result.events:
             change = self._open_events.add if event.open else self._open_events.discard
-            change((heard.device, event.number))
-        return heard
+            change((result.device, event.number))
+        return result
 
-    def _hear(self, device: str, start_s: float, samples: Floats) -> None:
-        """Hand audio on; called by the ears, in their threads."""
+    def _pass_audio(self, device: str, start_s: float, samples: Floats) -> None:
+        """Pass audio to the listeners; each worker calls this in its thread."""
         for listener in self.listeners:
             listener(device, start_s, samples)
 
     @property
     def features(self) -> FeatureSpec:
-        """Of the model in use; listeners get samples at its rate."""
+        """The features of the model in use; listeners get samples at their sample rate."""
         return self._captioner.bundle.features
 
     def counts(self) -> dict[str, Stats]:
-        """Return what was counted of each device of the run, by label; no count ever falls."""
+        """Return the counts of each device of the run, by label; no count ever decreases."""
         with self._state:
-            found = dict(self._past)
-            for ear in [*self._ears, *self._leaving]:
-                label = ear.device.label
-                found[label] = found.get(label, Stats()) + ear.stats()
-            return found
+            counts = dict(self._past)
+            for worker in [*self._workers, *self._stopping]:
+                label = worker.device.label
+                counts[label] = counts.get(label, Stats()) + worker.stats()
+            return counts
 
     def stats(self) -> Stats:
         """Return the counts of all devices together."""
@@ -349,26 +364,26 @@ class DeviceManager:
 
     @property
     def overflows(self) -> int:
-        """Times that a device itself lost audio."""
+        """How many times the devices themselves lost audio."""
         with self._state:
-            ears = [*self._ears, *self._leaving]
-            return self._past_overflows + sum(ear.overflows for ear in ears)
+            workers = [*self._workers, *self._stopping]
+            return self._past_overflows + sum(worker.overflows for worker in workers)
 
     def status(self) -> list[Status]:
         """Return the state of each device."""
         with self._state:
-            return [ear.status(self._past.get(ear.device.label, Stats())) for ear in self._ears]
+            return [w.status(self._past.get(w.device.label, Stats())) for w in self._workers]
 
     def close(self, timeout: float = 0.8) -> list[WindowResult]:
-        """Give the devices back, within about `timeout` seconds; return the last results.
+        """Release the devices, within about `timeout` seconds; return the results not yet taken.
 
-        A second call returns nothing, once the first is done.
+        A second call waits for the first and returns an empty list.
         """
-        with self._turn:
-            self._stop_all(self._present(), timeout)
+        with self._change_lock:
+            self._stop_all(self._active(), timeout)
             with self._state:
                 self._closed = True
-                rest = [heard for _, heard in self._heard if heard is not None]
-                self._heard.clear()
+                rest = [result for _, result in self._results if result is not None]
+                self._results.clear()
                 self._state.notify_all()
         return rest

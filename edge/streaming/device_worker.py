@@ -1,4 +1,4 @@
-"""One device that is listened to: its source, its loop and its caption track, in a thread."""
+"""Run one device in a thread: its source, its streaming captioner and its event tracker."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from edge.streaming.results import Status, WindowResult
 
 log = logging.getLogger(__name__)
 
-WALL_TOLERANCE_S = 0.5  # The wall clock and the audio may differ by this before `at` follows.
+# The wall clock and the audio may differ by so many seconds before wall-clock times are adjusted.
+WALL_TOLERANCE_S = 0.5
 
 
 class DeviceWorker:
-    """Listens to `device` from `start` on.
+    """Caption one device in a thread of its own.
 
-    Its results go to `put`, which may wait; and None, once it has ended, by `error` or not.
+    The worker passes its results to `put`, and None when it has ended. `error` is then the
+    exception that ended it, or None.
 
-    The thread that `start` begins owns the source, and closes it when it ends: a source that
-    another thread closes while it is read crashes the process. `start`, `stop` and `status` may
-    be called from any thread.
+    The thread that `start` begins owns the source and closes it at its end, because closing a
+    source while another thread reads it crashes the process. `start`, `stop` and `status` may be
+    called from any thread.
     """
 
     def __init__(
@@ -42,56 +44,69 @@ class DeviceWorker:
         before: DeviceWorker | None = None,
         tap: Tap | None = None,
     ) -> None:
-        """Prepare to listen to `source`, which belongs to the ear from now on.
+        """Prepare to read `source`, which belongs to the worker from now on.
 
         Parameters
         ----------
+        device
+            The device and its label.
+        source
+            The audio of the device.
+        config
+            The settings of the run.
+        captioner
+            The model, which other workers share.
+        put
+            Takes the worker and each result, or None at the end. It runs in the worker's thread and
+            may wait.
         numbers
-            The numbers of its events, in order.
+            Numbers for the events of the device, in order.
         before
-            The ear whose clock goes on here, with a gap if it was stopped.
+            The earlier worker whose clock continues here. If it was stopped and the audio is live,
+            the time since then counts as lost audio.
         tap
-            Receives all audio, in the ear's thread, and must be quick.
+            Receives all audio. It runs in the worker's thread and must be quick.
         """
         self.device, self.source = device, source
-        self.stopping = False  # Set by the first `stop`.
+        self.stopping = False  # True after the first `stop`.
         began_s = 0.0 if before is None else before.loop.now_s
         self.loop: StreamingCaptioner = StreamingCaptioner(source, captioner, config, began_s, tap)
         if before is not None and before.stopping and not source.lossless:
             self.loop.skip(max(0.0, time.monotonic() - before.loop.lived_at))
         self.error: Exception | None = None
         self._put, self._numbers, self._state = put, numbers, "listening"
-        self._began: datetime | None = None  # Wall-clock time of 0 s.
-        self._event_began: dict[int, datetime] = {}  # The same, as each open event began.
+        self._began: datetime | None = None  # Wall-clock time of 0 s of the stream.
+        # Value of `_began` when each open event opened, by event number.
+        self._event_began: dict[int, datetime] = {}
         self._lock = threading.Lock()  # Guards `stopping` and the start of the thread.
         self._thread = threading.Thread(target=self._run, name=f"ear {device.label}", daemon=True)
 
     @property
     def overflows(self) -> int:
-        """Times that the device itself lost audio."""
+        """How many times the device itself lost audio."""
         return int(getattr(self.source, "overflows", 0))
 
     def stats(self) -> Stats:
-        """Return what it counted so far."""
+        """Return a copy of the counts so far."""
         return self.loop.stats.copy()
 
     def start(self) -> None:
-        """Begin to listen, unless it does already or was stopped."""
+        """Start the thread, unless it was started or stopped before."""
         with self._lock:
             if self.stopping or self._thread.ident is not None:
                 return
-            wanted, source = self.loop.captioner.bundle.features.sample_rate, self.source
-            if not getattr(source, "missing", False):  # That is logged when it is waited for.
+            model_rate, source = self.loop.captioner.bundle.features.sample_rate, self.source
+            if not getattr(source, "missing", False):  # The source itself logs that it is missing.
                 log.info("listening to %s at %d Hz; Ctrl-C ends", source.name, source.rate)
-            if source.rate < wanted:
+            if source.rate < model_rate:
                 missing = f"sounds above {source.rate / 2000:g} kHz are missing there"
                 log.warning("%s; captions may be less true", missing)
             self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """End, and wait up to `timeout` seconds until the device is given back.
+        """Stop, and wait up to `timeout` seconds until the device is released.
 
-        A thread that needs longer, for example within the model, closes the source afterwards.
+        A thread that needs longer, for example while the model runs, closes the source later.
         """
         self.loop.end()
         with self._lock:
@@ -104,7 +119,7 @@ class DeviceWorker:
             self._thread.join(timeout)
 
     def status(self, past: Stats) -> Status:
-        """Return its state; `past` counts earlier ears of the same device."""
+        """Return the state of the device; `past` holds the counts of its earlier workers."""
         stats = self.stats() + past
         return Status(
             device=self.device.label,
@@ -119,29 +134,29 @@ class DeviceWorker:
 
     def _run(self) -> None:
         hop_s = self.loop.config.hop_s
-        track = EventTracker(hop_s, numbers=self._numbers)
+        tracker = EventTracker(hop_s, numbers=self._numbers)
         try:
             for caption in self.loop.captions():
                 self._state = caption.state
                 if self.loop.config.hop_s != hop_s:
-                    self._tell(None, track.end())
+                    self._emit(None, tracker.end())
                     hop_s = self.loop.config.hop_s
-                    track = EventTracker(hop_s, numbers=self._numbers)
-                self._tell(caption, track.push(caption))
-        except Exception as error:  # Reported by whoever takes the results.
+                    tracker = EventTracker(hop_s, numbers=self._numbers)
+                self._emit(caption, tracker.push(caption))
+        except Exception as error:  # The reader of the results reports it.
             self.error = error
-        # Nothing ends by itself while the loop is told to end: the rest of the audio is unknown.
-        self._tell(None, track.end(source_ended=not self.loop.ended))
+        # If the worker is stopped, the source has not ended: the rest of its audio is unknown.
+        self._emit(None, tracker.end(source_ended=not self.loop.ended))
         self._close_source()
         self._put(self, None)
 
     def _close_source(self) -> None:
         try:
             self.source.close()
-        except Exception as error:  # A device that fails now has been given up anyway.
+        except Exception as error:  # The device is not needed any more.
             log.warning("%s: cannot be closed (%s)", self.source.name, error)
 
-    def _tell(self, caption: Caption | None, events: Iterable[Event]) -> None:
+    def _emit(self, caption: Caption | None, events: Iterable[Event]) -> None:
         events = tuple(events)
         began = self._wall_time_of_0_s()
         event_began: dict[int, datetime] = {}
@@ -153,10 +168,11 @@ class DeviceWorker:
         self._put(self, WindowResult(self.device.label, caption, events, began, event_began))
 
     def _wall_time_of_0_s(self) -> datetime | None:
-        """Return when 0 s was; None if the audio is not live.
+        """Return the wall-clock time of 0 s of the stream; None if the audio is not live.
 
-        It stays the same while the wall clock and the audio agree, so that the scheduling of this
-        thread does not show in times. It follows when the clock is set, or a device's clock drifts.
+        The value is constant while the wall clock and the audio agree within WALL_TOLERANCE_S, so
+        that delays of this thread do not change times. It changes if the clock is set, or if the
+        clock of the device drifts.
         """
         if self.source.lossless:
             return None

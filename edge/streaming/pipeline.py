@@ -1,4 +1,4 @@
-"""The streaming loop: audio in, one caption per window out, never further and further behind."""
+"""Caption a stream of audio window by window, with bounded delay."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ from edge.inference.feature_buffer import feature_buffer
 from edge.inference.features import FeatureSpec, Floats, LogMelStream
 from edge.streaming.activity_gate import SILENCE_DB, ActivityGate, loud_db
 
-COSTS = 5  # Windows whose costs are known; a model is late by the median.
-SURE_COSTS = 3  # Fewer windows tell nothing about the next.
+COSTS = 5  # Number of recent windows whose computing times are kept; their median counts.
+SURE_COSTS = 3  # Fewer computing times do not show whether the model is too slow.
 
-# Takes the time of the first sample in seconds, and mono samples at the model's rate.
+# Takes the time of the first sample in seconds, and mono samples at the model's rate, shape
+# (samples,).
 Tap = Callable[[float, Floats], None]
 
 
 @dataclass(frozen=True)
 class Caption:
-    """What a window held. Times are in seconds since the first sample."""
+    """The result of one window. Times are in seconds since the first sample."""
 
     start_s: float
     end_s: float
-    state: str  # "caption"; "quiet" if nothing stands out; "listening" if the model is not sure
-    text: str  # empty unless `state` is "caption"
-    confidence: float  # 0 to 1
-    level_db: float  # of the window's loud parts, re full scale
+    # "caption"; "quiet" if nothing stands out; "listening" if the confidence is too low.
+    state: str
+    text: str  # Empty unless `state` is "caption".
+    confidence: float  # From 0 to 1.
+    level_db: float  # Level of the loud parts of the window, in dB re full scale.
 
 
 @dataclass
 class Stats:
-    """What a run did; the loop counts, others read."""
+    """Counts of a run; one thread writes them, and other threads read them."""
 
-    windows: int = 0
-    skipped_windows: int = 0
-    lost_s: float = 0.0  # audio that was overwritten before the loop could read it
-    audio_s: float = 0.0
-    busy_s: float = 0.0  # spent on resampling, features and the model
+    windows: int = 0  # Number of windows with a result.
+    skipped_windows: int = 0  # Number of windows skipped to keep up.
+    lost_s: float = 0.0  # Seconds of audio that were lost before they were read.
+    audio_s: float = 0.0  # Seconds of audio, including lost audio.
+    busy_s: float = 0.0  # Seconds of computing: resampling, features and the model.
 
     def __add__(self, other: Stats) -> Stats:
         return Stats(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def copy(self) -> Stats:
-        """Return the counts as they are now."""
+        """Return a copy of the present counts."""
         return replace(self)
 
     @property
@@ -62,9 +64,10 @@ class Stats:
 
 
 class StreamingCaptioner:
-    """Slides a window of `window_s` over a source, one step of `hop_s` at a time.
+    """Caption a window of `window_s` of a source every `hop_s`.
 
-    `captions` runs in one thread; others may call `change` and `end`, and read what is public.
+    One thread runs `captions`. Other threads may call `change` and `end`, and read the public
+    attributes.
     """
 
     def __init__(
@@ -75,64 +78,86 @@ class StreamingCaptioner:
         offset_s: float = 0.0,
         tap: Tap | None = None,
     ) -> None:
-        """`offset_s`: the time of the first sample; `tap` is given all audio, and must be quick."""
+        """Prepare to read `source`.
+
+        Parameters
+        ----------
+        source
+            The audio; it is not closed here.
+        captioner
+            The model.
+        config
+            The settings of the run.
+        offset_s
+            Time of the first sample in seconds.
+        tap
+            Receives all audio in the thread of `captions`, so it must be quick.
+        """
         self.stats = Stats()
-        self.config, self.captioner = config, captioner  # that are in use
-        self.level_db = SILENCE_DB  # of the newest block, re full scale
-        self.lived_at = time.monotonic()  # when it last asked for audio
+        self.config, self.captioner = config, captioner  # In use now.
+        self.level_db = SILENCE_DB  # Level of the newest block in dB re full scale.
+        self.lived_at = time.monotonic()  # Monotonic time of the last request for audio.
         self.wall_began = time.time() - offset_s  # Wall-clock time of 0 s, by the newest block.
-        self.late = False  # Whether windows were skipped since the model takes longer than a hop.
+        self.late = False  # True after windows were skipped because the model is too slow.
         self._costs_s: deque[float] = deque(maxlen=COSTS)  # Seconds that the last windows took.
         self._source, self._start_s, self._tap = source, offset_s, tap
-        self._next: tuple[StreamConfig, Captioner] | None = None  # from the next block on
-        self.ended = False  # no more is wanted of it
+        self._next: tuple[StreamConfig, Captioner] | None = None  # For the next block.
+        self.ended = False  # True after `end`.
         self._gate = ActivityGate(_plain(captioner.bundle.features))
         self._restart()
 
     @property
     def now_s(self) -> float:
-        """The time of the newest sample."""
+        """Time of the newest sample in seconds."""
         return self._start_s + self.stats.audio_s
 
     def change(self, config: StreamConfig, captioner: Captioner) -> None:
-        """Go on with other settings or another model. What has been heard stays in the windows.
+        """Use other settings or another model from the next block on.
 
-        Unless these are of another length or of other features: then they begin anew.
+        Audio that was already read stays in the windows. Only if the window length, the hop or the
+        features change, new windows begin with the next block.
         """
         self._next = config, captioner
 
     def skip(self, seconds: float) -> None:
-        """Begin anew after so much lost audio; not while `captions` runs."""
+        """Restart the windows after `seconds` of lost audio.
+
+        No other thread may run `captions` meanwhile.
+        """
         self.stats.lost_s += seconds
         self.stats.audio_s += seconds
         self._gate.skip(seconds)
         self._restart()
 
     def end(self) -> None:
-        """No more captions, from the next block on."""
+        """Make `captions` end at the next block."""
         self.ended = True
 
     def _restart(self) -> None:
         config, self._spec = self.config, self.captioner.bundle.features
         self._window = round(config.window_s * self._spec.sample_rate / self._spec.hop)
         self._hop = max(1, round(config.hop_s * self._spec.sample_rate / self._spec.hop))
-        self._offset_s = self.now_s  # time of the first sample since the last gap
-        self._samples = 0  # since then, at the model's rate
-        self._rate = self._source.rate  # Hz; a pipe tells it only with its first block.
+        self._offset_s = self.now_s  # Time of the first sample since the last gap.
+        self._samples = 0  # Number of samples since then, at the model's rate.
+        self._rate = self._source.rate  # Hz; a pipe knows its rate only with its first block.
         self._resampler = Resampler(self._rate, self._spec.sample_rate, self._source.name)
         self._windows = feature_buffer(self._spec)
         plain = _plain(self._spec)
-        self._frames = None if plain == self._spec else LogMelStream(plain)  # of the gate alone
+        # The gate computes its own frames only if those of the windows are not plain.
+        self._frames = None if plain == self._spec else LogMelStream(plain)
         if self._gate.features != plain:
             self._gate = ActivityGate(plain)
-        self._next_end = self._window  # hop at which the next window ends
+        self._next_end = self._window  # Hop at which the next window ends.
 
     def captions(self) -> Iterator[Caption]:
-        """One caption per window as it is heard; ends when the source does.
+        """Yield the caption of each window, until the source ends or `end` is called.
 
-        A source that does not wait may be faster than the loop: see `_is_behind`.
+        A live source may be faster than this loop, so that windows are skipped: see `_is_behind`.
 
-        Raises: the error of the source, if it ends by one, after what was heard before.
+        Raises
+        ------
+        AacStreamError
+            The source ended with this error. The captions of its last audio are yielded first.
         """
         blocks, error = validated(self._source), None
         while not self.ended:
@@ -147,7 +172,7 @@ class StreamingCaptioner:
                 yield from self._finish()
                 break
             if self._changes() or block.lost or self._source.rate != self._rate:
-                # No window reaches across a gap: what it would say did not sound like that.
+                # Windows restart, because one across a gap would contain sound that never occurred.
                 yield from self._finish()
                 self._use_next()
                 self.skip(block.lost / self._source.rate)
@@ -158,7 +183,7 @@ class StreamingCaptioner:
             raise error
 
     def _changes(self) -> bool:
-        """Whether windows must begin anew, for what comes next; if not, it is in use at once."""
+        """Return True if the pending settings need new windows; otherwise use them at once."""
         if self._next is None:
             return False
         config, captioner = self._next
@@ -169,9 +194,9 @@ class StreamingCaptioner:
         return False
 
     def _use_next(self) -> None:
-        following, self._next = self._next, None
-        if following is not None:
-            self.config, self.captioner = following
+        pending, self._next = self._next, None
+        if pending is not None:
+            self.config, self.captioner = pending
 
     def _push(self, samples: Floats, last: bool = False) -> Iterator[Caption]:
         began = time.perf_counter()
@@ -195,19 +220,19 @@ class StreamingCaptioner:
             self._next_end += self._hop
             if self.ended:
                 return
-        # The window that was last heard stays: the source may end before the next is full.
+        # The audio of the last window stays, because the source may end before the next is full.
         before = self._next_end - self._hop - self._window
         self._windows.forget(before)
         self._gate.forget(before)
 
     def _is_behind(self) -> bool:
-        """Return True if only the newest of the windows that are due is worth its time.
+        """Return True if all due windows except the newest must be skipped.
 
-        Several windows fall due at once if they are close together, or if the loop was held up
-        for a moment. It catches up by itself, unless a window takes longer than a hop; and it
-        does not try to if what it has not captioned yet is longer than a window.
+        Several windows are due at once if the hop is short, or if this thread was delayed for a
+        moment. The loop catches up without skipping, except in two cases: a window takes longer
+        than a hop to compute, or the audio without captions is longer than a window.
         """
-        # The median, since a single window may be held up, and the first takes longest.
+        # The median ignores a single delayed window, and the first window, which takes longest.
         costs_s = sorted(self._costs_s) or [0.0]
         too_slow = costs_s[len(costs_s) // 2] > self._seconds(self._hop)
         is_sure = len(costs_s) >= SURE_COSTS
@@ -217,16 +242,20 @@ class StreamingCaptioner:
         return True
 
     def _finish(self) -> Iterator[Caption]:
-        """The end of a source: what no window has covered yet, if it is worth a caption."""
+        """Yield the last captions of a source or before a gap.
+
+        The rest of the audio gets a window of its own if it is longer than half a hop, or if no
+        window came before.
+        """
         yield from self._push(np.zeros((0, 1), np.float32), last=True)
-        whole = self._next_end == self._window  # no window so far
+        is_first = self._next_end == self._window  # There was no window so far.
         heard = self._windows.heard
-        rest = heard - (0 if whole else self._next_end - self._hop)
-        if rest > (0 if whole else self._hop // 2):
+        rest = heard - (0 if is_first else self._next_end - self._hop)
+        if rest > (0 if is_first else self._hop // 2):
             yield self._caption(heard)
 
     def _caption(self, end: int) -> Caption:
-        """The caption of the window that ends at hop `end`."""
+        """Return the caption of the window that ends at hop `end`."""
         began = time.perf_counter()
         start = max(0, end - self._window)
         features, levels = self._windows.window(start, end)
@@ -236,12 +265,12 @@ class StreamingCaptioner:
         state, text, confidence = "quiet", "", 1.0
         stands_out = self._gate.novelty_db(start, end) >= self.config.novelty_db
         if level >= self.config.quiet_db and stands_out:
-            heard = self.captioner.describe(features)
-            confidence = heard.confidence
+            description = self.captioner.describe(features)
+            confidence = description.confidence
             if confidence < self.config.min_confidence:
                 state = "listening"
-            elif not heard.quiet:
-                state, text = "caption", heard.text
+            elif not description.quiet:
+                state, text = "caption", description.text
         cost_s = time.perf_counter() - began
         self._costs_s.append(cost_s)
         self.stats.windows += 1
@@ -260,11 +289,11 @@ class StreamingCaptioner:
 
 
 def _plain(spec: FeatureSpec) -> FeatureSpec:
-    """`spec` with frames that are the same in every window."""
+    """Return `spec` with frames that do not depend on the window: not centred, no `top_db`."""
     return replace(spec, centred=False, top_db=None)
 
 
 def level_db_of(samples: Floats) -> float:
-    """The root mean square of `samples` (frames, channels), in dB re full scale."""
+    """Return the RMS level of `samples`, shape (frames, channels), in dB re full scale."""
     power = float(np.mean(np.square(samples)))
     return 10.0 * float(np.log10(max(power, 10.0 ** (SILENCE_DB / 10.0))))

@@ -1,4 +1,4 @@
-"""What is handed from the loop of each device to whatever shows, keeps or sends it."""
+"""The results that each device worker hands to the sinks."""
 
 from __future__ import annotations
 
@@ -13,25 +13,35 @@ from edge.streaming.pipeline import Caption
 
 @dataclass(frozen=True)
 class WindowResult:
-    """A window of one device, and what that makes of the events there."""
+    """The caption of one window of a device, and the events that change with it."""
 
-    device: str  # what captions call it
-    caption: Caption | None  # None where events end without one
-    events: tuple[Event, ...] = ()  # that it opens, rewords or closes
+    device: str  # Label of the device.
+    caption: Caption | None  # None if events close without a window, as at the end of the source.
+    events: tuple[Event, ...] = ()  # Events that open, are reworded or close.
     began: datetime | None = None  # Wall-clock time of 0 s; None if the audio is not live.
-    # The same by the number of an event, as it was when that event opened. So all lines of one
-    # event give one time, even if the clock is set meanwhile.
+    # For each event number, the wall-clock time of 0 s when that event opened. So all lines of one
+    # event show the same time, even if the clock is set meanwhile.
     event_began: Mapping[int, datetime] = field(default_factory=dict)
 
     def record(self, of: Caption | Event) -> dict[str, Any]:
-        """`of`, one of those here, as JSON has it."""
+        """Return `of`, the caption or an event of this result, as a dictionary for JSON."""
         number = of.number if isinstance(of, Event) else None
         return {"device": self.device, "at": self.at(of.start_s, number), **asdict(of)}
 
     def at(self, seconds: float, number: int | None = None) -> str | None:
-        """Return when `seconds` was, by ISO 8601, in UTC; None if the audio is not live.
+        """Return a time of the stream as wall-clock time: ISO 8601, in UTC, in milliseconds.
 
-        `number` is that of the event that the time belongs to, if it belongs to one.
+        Parameters
+        ----------
+        seconds
+            Time in seconds since the first sample.
+        number
+            The number of the event that the time belongs to; None if it belongs to the window.
+
+        Returns
+        -------
+        str or None
+            None if the audio is not live.
         """
         began = self.began if number is None else self.event_began.get(number, self.began)
         if began is None:
@@ -42,13 +52,13 @@ class WindowResult:
 
 @dataclass(frozen=True)
 class Status:
-    """How a device is, between two windows."""
+    """The state of a device between two windows."""
 
-    device: str
-    name: str  # of what is listened to, as the system calls it
-    state: str  # of the last window
-    level_db: float  # of the newest audio, re full scale
-    now_s: float  # time of the newest audio
-    windows: int
-    skipped_windows: int
-    lost_s: float
+    device: str  # Label of the device.
+    name: str  # Name of the audio source, as the system gives it.
+    state: str  # State of the last window, as in `Caption`.
+    level_db: float  # Level of the newest audio in dB re full scale.
+    now_s: float  # Time of the newest audio in seconds since the first sample.
+    windows: int  # Number of windows with a result.
+    skipped_windows: int  # Number of windows skipped to keep up.
+    lost_s: float  # Seconds of audio that were lost.

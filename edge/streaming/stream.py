@@ -1,4 +1,4 @@
-"""The captioner from Python: an iterator, or a callback."""
+"""Caption devices from Python, with an iterator or a callback."""
 
 from __future__ import annotations
 
@@ -17,72 +17,97 @@ log = logging.getLogger(__name__)
 
 
 class Stream(Iterator[WindowResult], AbstractContextManager["Stream"]):
-    """What is heard, window by window, until the devices end or `close` is called.
+    """Iterate over the results of all windows until the devices end or `close` is called.
 
-    Also a context manager, which closes it. Threads may share it, and any may close it.
+    As a context manager, it closes itself at the end. Threads may share a stream, and any thread
+    may close it.
     """
 
     def __init__(self, config: StreamConfig) -> None:
-        self._hub = DeviceManager(config, load_model(config))
-        self._hub.start()
+        self._manager = DeviceManager(config, load_model(config))
+        self._manager.start()
 
     def __next__(self) -> WindowResult:
-        """Waits for the next window.
+        """Return the next result, and wait for it if necessary.
 
-        Raises: AudioError or DeviceError as the last device ends by one.
+        Raises
+        ------
+        StopIteration
+            All devices have ended, or the stream is closed.
+        AudioError, DeviceError
+            The last running device ended with this error.
         """
-        for heard in self._hub.heard():
-            if heard is not None:
-                return heard
+        for result in self._manager.heard():
+            if result is not None:
+                return result
         raise StopIteration
 
     def close(self) -> None:
-        """Give the devices back; what waits in `next`, in another thread, ends.
+        """Release the devices; a thread that waits in `next` gets StopIteration.
 
-        May be called again, and from any thread.
+        Any thread may call this, and more than once.
         """
-        self._hub.close()
+        self._manager.close()
 
     @property
     def unread_windows(self) -> int:
-        """Windows that were dropped because nobody took them for an hour."""
-        return self._hub.unread_windows
+        """Number of windows dropped because nobody took results for about an hour."""
+        return self._manager.unread_windows
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __del__(self) -> None:  # of a loop that was left, or never begun
-        if hasattr(self, "_hub"):
+    def __del__(self) -> None:  # The caller left its loop early, or never began it.
+        if hasattr(self, "_manager"):
             self.close()
 
 
 def stream(device: str | list[str] = "mic", **settings: Any) -> Stream:
-    """Listen to `device`, for example `for heard in stream("mic"): ...`.
+    """Caption `device`, for example `for result in stream("mic"): ...`.
 
-    `settings` are those of `StreamConfig` that are about listening: window_s, hop_s, bundle, ...
+    Parameters
+    ----------
+    device
+        One device or several, as in `StreamConfig`.
+    settings
+        Fields of `StreamConfig` that concern audio and the model, for example `window_s`, `hop_s`
+        and `bundle`.
 
-    Raises: ConfigError, DeviceError, AudioError or BundleError before anything is heard.
+    Returns
+    -------
+    Stream
+        An iterator of window results; its devices are already running.
+
+    Raises
+    ------
+    ConfigError
+        A setting is wrong.
+    AudioError, DeviceError
+        A device cannot be opened.
+    BundleError
+        The model cannot be loaded.
     """
     return Stream(StreamConfig(device=device, **settings))
 
 
 class Listener(AbstractContextManager["Listener"]):
-    """Calls `callback` with each window, from a thread of its own; also a context manager."""
+    """Call `callback` with each result from a thread of its own; also a context manager."""
 
     def __init__(self, callback: Callable[[WindowResult], None], stream: Stream) -> None:
         self._callback, self._stream = callback, stream
-        self._told = False
+        self._logged = False
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
-        """Until the devices have ended."""
+        """Wait until the devices have ended."""
         self._thread.join()
 
     def close(self) -> None:
-        """End; no call follows once this returns, unless the callback itself called it.
+        """Stop; the callback is not called again after this returns.
 
-        May be called again, and from any thread.
+        Only if the callback itself calls `close`, its current call still has to end. Any thread may
+        call this, and more than once.
         """
         self._stream.close()
         if threading.current_thread() is not self._thread:
@@ -93,25 +118,39 @@ class Listener(AbstractContextManager["Listener"]):
 
     def _run(self) -> None:
         try:
-            for heard in self._stream:
-                self._call(heard)
-        except Exception as error:  # of the last device
+            for result in self._stream:
+                self._call(result)
+        except Exception as error:  # The error of the last running device.
             log.error("%s", error)
-        finally:  # A callback may raise SystemExit: then nobody listens any more.
+        finally:  # The callback may raise SystemExit, which ends this thread.
             self._stream.close()
 
-    def _call(self, heard: WindowResult) -> None:
+    def _call(self, result: WindowResult) -> None:
         try:
-            self._callback(heard)
-            self._told = False
-        except Exception:  # the caller's; what is heard next is still wanted
-            if not self._told:
+            self._callback(result)
+            self._logged = False
+        except Exception:  # An error of the caller's code must not stop later calls.
+            if not self._logged:
                 log.exception("the callback failed; it is called again with what follows")
-            self._told = True
+            self._logged = True
 
 
 def listen(
     callback: Callable[[WindowResult], None], device: str | list[str] = "mic", **settings: Any
 ) -> Listener:
-    """Have `callback` called with each window that is heard; otherwise as `stream`."""
+    """Call `callback` with the result of each window, from a thread of its own.
+
+    Parameters
+    ----------
+    callback
+        Takes the result of each window. An exception that it raises is logged, and later windows
+        still reach it.
+    device, settings
+        As in `stream`, and with the same errors.
+
+    Returns
+    -------
+    Listener
+        `close` stops it; `wait` waits until the devices have ended.
+    """
     return Listener(callback, stream(device, **settings))
