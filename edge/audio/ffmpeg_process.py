@@ -1,4 +1,4 @@
-"""ffmpeg as a child process that writes AU into a pipe."""
+"""Run ffmpeg as a child process that writes AU into a pipe."""
 
 from __future__ import annotations
 
@@ -18,32 +18,46 @@ from edge.audio.ffmpeg_input import Input
 from edge.audio.readable import wait_readable
 from edge.errors import AudioError
 
-END_S = 0.5  # that ffmpeg gets to end before it is killed; one whose stream stalls needs that
-AU_HEADER = ">4s5I"  # magic, where samples begin, their size, encoding, rate, channels
+# Seconds that ffmpeg gets to end before it is killed. It needs the kill if its stream stalls.
+END_S = 0.5
+AU_HEADER = ">4s5I"  # Magic, offset of the samples, their size, encoding, rate, channels.
 NO_AUDIO = ("matches no streams", "does not contain any stream")
-ADVICE = ("Did you mean", "To ignore this")  # on its own options, which nobody here has typed
-FEED_BYTES = 65_536  # that are handed on at once
+# Parts of messages with advice on ffmpeg's own options, which the user did not type.
+ADVICE = ("Did you mean", "To ignore this")
+FEED_BYTES = 65_536  # Bytes that are read from a feed and written to ffmpeg at once.
 
 
 @dataclass(frozen=True)
 class Feed:
-    """A pipe that ffmpeg reads through us, since its first bytes were read already."""
+    """A pipe that is copied to ffmpeg, because its first bytes have already been read."""
 
     pipe: BinaryIO
-    first: bytes
-    ended: Callable[[], bool]  # whether no more is wanted of it
+    first: bytes  # The bytes already read.
+    ended: Callable[[], bool]  # Returns True to stop the copy.
 
 
 class Decoder:
-    """ffmpeg at work on one input, and what it complains of."""
+    """A running ffmpeg for one input, and its error messages."""
 
     def __init__(self, name: str, given: Input, feed: Feed | None = None) -> None:
-        """Start it; `name` stands for the input in messages.
+        """Start ffmpeg.
 
-        Raises: AudioError if ffmpeg is not installed.
+        Parameters
+        ----------
+        name
+            Name of the input in messages.
+        given
+            Arguments and standard input of ffmpeg.
+        feed
+            A pipe whose bytes are copied to the standard input of ffmpeg.
+
+        Raises
+        ------
+        AudioError
+            ffmpeg is not installed.
         """
-        self.has_length = False  # whether the input is a recording, as far as ffmpeg says
-        self.late = False  # whether it was ended because it gave nothing in time
+        self.has_length = False  # True if ffmpeg reports a duration: the input is a recording.
+        self.late = False  # True if ffmpeg was killed because it gave no audio in time.
         self._traced = given.traced
         program = shutil.which("ffmpeg")
         if program is None:
@@ -53,8 +67,9 @@ class Decoder:
         if not given.script and feed is None:
             quiet.append("-nostdin")
         wanted = ["-map", "0:a:0", "-c:a", "pcm_s16be", "-f", "au", "-flush_packets", "1", "-"]
-        # Where we are killed and cannot end it, the kernel does, once the thread that started it is
-        # no more. It would end at its next write, but a stream that stalls has none.
+        # If this process is killed, it cannot end ffmpeg. With setpriv the kernel kills ffmpeg as
+        # soon as the thread that started it has ended. Otherwise ffmpeg would end only at its next
+        # write, which never comes if the stream stalls.
         setpriv = shutil.which("setpriv") if feed is None else None
         bound = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         self._child = subprocess.Popen(
@@ -70,7 +85,7 @@ class Decoder:
         self._listener.start()
         self._feeder: threading.Thread | None = None
         if given.script:
-            with suppress(OSError):  # it has ended already, and says why
+            with suppress(OSError):  # ffmpeg has already ended and reports why.
                 cast(BinaryIO, self._child.stdin).write(given.script)
                 cast(BinaryIO, self._child.stdin).close()
         elif feed is not None:
@@ -80,7 +95,7 @@ class Decoder:
     def _hand_on(self, feed: Feed) -> None:
         into = cast(BinaryIO, self._child.stdin)
         data = feed.first
-        with suppress(OSError, ValueError):  # it has ended, or the pipe was closed
+        with suppress(OSError, ValueError):  # ffmpeg has ended, or the pipe was closed.
             while data:
                 into.write(data)
                 into.flush()
@@ -94,8 +109,8 @@ class Decoder:
             into.close()
 
     def _listen(self) -> None:
-        """Keep its standard error empty, and of that what matters."""
-        # The duration of a live stream is N/A, NOPTS or 0.
+        """Read the standard error of ffmpeg, so that it never blocks, and record what matters."""
+        # ffmpeg prints N/A, NOPTS or 0 as the duration of a live stream.
         length = r"Duration: (?!00:00:00\.00)\d"
         if self._traced:
             length = r"\[trace\] format: start_time: \S+ duration: (?!0(\.0*)? )\d"
@@ -143,7 +158,7 @@ class Decoder:
         return got
 
     def wait(self) -> int:
-        """Return its exit status, once its pipe has ended."""
+        """Wait for ffmpeg to end, after its output has ended, and return its exit status."""
         try:
             status = self._child.wait(END_S)
         except subprocess.TimeoutExpired:
@@ -153,11 +168,11 @@ class Decoder:
         return status
 
     def complained_of(self, *signs: str) -> bool:
-        """Return True if one of `signs` is in its messages."""
+        """Return True if one of the texts `signs` occurs in the messages of ffmpeg."""
         return any(sign in line for line in self._complaints for sign in signs)
 
     def last_words(self) -> str:
-        """Return why it ended, in its own words where it has any; these may hold secrets."""
+        """Return why ffmpeg ended, as its last message if it has one; it may hold secrets."""
         if self.complained_of(*NO_AUDIO):
             return "it holds no audio"
         if not self._complaints:
@@ -165,7 +180,7 @@ class Decoder:
         return self._complaints[-1]
 
     def end(self) -> None:
-        """End the process, which must never outlive its source. May be called twice."""
+        """End the process, which must never outlive its source. May be called repeatedly."""
         self._ended.set()
         self._child.terminate()
         self.wait()
