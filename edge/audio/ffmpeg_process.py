@@ -118,14 +118,15 @@ class Decoder:
             text = line.decode(errors="replace").strip()
             if re.search(length, text):
                 self.has_length = True
-            said = re.search(r"\[(?:error|fatal|panic)\] (.+)", text)
-            if said and not said[1].startswith(ADVICE):
-                self._complaints.append(said[1])
+            error = re.search(r"\[(?:error|fatal|panic)\] (.+)", text)
+            if error and not error[1].startswith(ADVICE):
+                self._complaints.append(error[1])
 
     def header(self, seconds: float | None) -> tuple[int, int] | None:
-        """Return rate and channels; None if it ends before it gives any, or is `late`.
+        """Wait for the AU header and return sample rate (Hz) and number of channels.
 
-        It is ended if that takes longer than `seconds`.
+        Return None if ffmpeg ends before the header is complete. ffmpeg is killed, and `late` set,
+        if the header takes longer than `seconds`; None waits without a limit.
         """
         timer = None if seconds is None else threading.Timer(seconds, self._give_up)
         if timer is not None:
