@@ -19,11 +19,31 @@ DEAD_S = 5.0  # A device that gives no audio for this many seconds is treated as
 
 
 class MicrophoneSource:
-    """A microphone at its own rate. The callback copies into a ring and counts, nothing else."""
+    """A microphone at its own sample rate.
+
+    PortAudio's callback only copies the audio into a ring buffer and counts overflows.
+    """
 
     lossless = False
 
     def __init__(self, device: InputDevice, channel: int | None = None) -> None:
+        """Open `device` and start to record.
+
+        Parameters
+        ----------
+        device
+            The device to record from.
+        channel
+            The channel to record, counted from 1; None for the first two (one for a mono device).
+
+        Raises
+        ------
+        AudioError
+            The device has no such channel.
+        DeviceError
+            PortAudio is not installed, or finds no sound system. If the device cannot be opened
+            now, it is the subclass UnavailableError.
+        """
         check_channel(f"device {device.index} ({device.name})", device.channels, channel)
         self.name, self.rate = device.name, device.rate
         self.overflows = 0  # Number of times that PortAudio reported lost audio.

@@ -108,7 +108,7 @@ class Mixer:
         self._weights = weights
         if np.array_equal(weights, plain) and np.array_equal(before, plain):
             return samples.mean(axis=1, dtype=np.float32)
-        # A sudden change of the weights would be heard as a click, so they change linearly.
+        # A sudden change of the weights would add a click to the audio, so they change linearly.
         ramp = np.linspace(0.0, 1.0, frames)[:, None]
         mixed = samples * (before + ramp * (weights - before))
         return mixed.sum(axis=1).astype(np.float32)
