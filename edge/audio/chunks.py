@@ -190,7 +190,7 @@ def _patched(
     segments = []
     for part in range(audio, end, step) if step else [audio]:
         count = min(step, end - part)
-        _put(head, data.body - start - struct.calcsize(layout.size), layout, count)
+        _put_length(head, data.body - start - struct.calcsize(layout.size), layout, count)
         if layout.length_at:
             whole = len(head) + count - (0 if layout.counts_itself else layout.header)
             struct.pack_into(layout.size, head, layout.length_at, min(whole, 0xFFFF_FFFF))
@@ -211,7 +211,7 @@ def _patched(
     return segments
 
 
-def _put(head: bytearray, at: int, layout: Layout, count: int) -> None:
+def _put_length(head: bytearray, at: int, layout: Layout, count: int) -> None:
     """Write the length of a chunk with `count` bytes of audio at offset `at` of `head`."""
     stated = count + layout.before + (layout.header if layout.counts_itself else 0)
     struct.pack_into(layout.size, head, at, stated)

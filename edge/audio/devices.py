@@ -51,7 +51,7 @@ def portaudio() -> ModuleType:
     return module
 
 
-def look_again() -> None:
+def refresh_devices() -> None:
     """Restart PortAudio, so that it lists the devices anew. No stream may be open.
 
     PortAudio lists the devices once, when it starts. Devices plugged in later are missing from the
@@ -155,7 +155,7 @@ def find_again(wanted: str, device: InputDevice) -> InputDevice:
     # With other streams open the list cannot be refreshed. Most devices return unchanged, so that
     # the old list still finds them.
     if not open_streams:
-        look_again()
+        refresh_devices()
     if wanted == "mic":  # The default device may be another one now.
         return find_input(wanted)
     try:

@@ -113,18 +113,18 @@ class FfmpegSource(PcmSource):
             if header is not None:
                 return header
             why = f"gave no audio for {START_S:.0f} s"
-            if not decoder.late:
-                why = f"cannot be read as audio ({self._words(decoder)})"
+            if not decoder.timed_out:
+                why = f"cannot be read as audio ({self._failure(decoder)})"
             # A server that is down may come back; other errors are permanent.
-            may_recover = self._url and not decoder.complained_of(*NO_AUDIO)
+            may_recover = self._url and not decoder.has_error(*NO_AUDIO)
             raise (StreamDownError if may_recover else AudioError)(f"{self.name}: {why}")
         except BaseException:
             decoder.end()
             raise
 
-    def _words(self, decoder: Decoder) -> str:
+    def _failure(self, decoder: Decoder) -> str:
         """Return the last message of ffmpeg, without secrets."""
-        message = decoder.last_words().removeprefix("file:").removeprefix(f"{self._what}: ")
+        message = decoder.failure_reason().removeprefix("file:").removeprefix(f"{self._what}: ")
         return redacted(message, self._what) if self._url else printable(message)
 
     def _check_silence(self, seconds: float) -> None:
@@ -134,10 +134,10 @@ class FfmpegSource(PcmSource):
     def _check_end(self, done: int) -> None:
         status = self._decoder.wait()
         if self._url and not self._decoder.has_length:
-            raise self._gone(self._words(self._decoder) if status else "it ended")
+            raise self._gone(self._failure(self._decoder) if status else "it ended")
         if status or done == 0:
-            raise AudioError(f"{self.name}: {self._words(self._decoder)}")
-        if self._decoder.complained_of(*CUT_SHORT):
+            raise AudioError(f"{self.name}: {self._failure(self._decoder)}")
+        if self._decoder.has_error(*CUT_SHORT):
             raise AudioError(f"{self.name}: ends after {done / self.rate:.1f} s; it is incomplete")
 
     def _gone(self, why: str) -> AudioError | UnavailableError:
@@ -145,6 +145,7 @@ class FfmpegSource(PcmSource):
         return kind(f"{self.name}: gives no audio any more ({why})")
 
     def close(self) -> None:
+        """End ffmpeg and the thread that reads its output."""
         with self._closing:
             super().close()
             self._decoder.end()

@@ -39,6 +39,7 @@ class Url:
 
     @property
     def query(self) -> str:
+        """The part after the first "?"; empty if there is none."""
         return self.rest.partition("?")[2]
 
     def quoted(self) -> str:

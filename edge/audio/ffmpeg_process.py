@@ -57,7 +57,7 @@ class Decoder:
             ffmpeg is not installed.
         """
         self.has_length = False  # True if ffmpeg reports a duration: the input is a recording.
-        self.late = False  # True if ffmpeg was killed because it gave no audio in time.
+        self.timed_out = False  # True if ffmpeg was killed because it gave no audio in time.
         self._traced = given.traced
         program = shutil.which("ffmpeg")
         if program is None:
@@ -79,20 +79,22 @@ class Decoder:
             stderr=subprocess.PIPE,
         )
         self.pipe = cast(BinaryIO, self._child.stdout)
-        self._complaints: deque[str] = deque(maxlen=20)
+        self._errors: deque[str] = deque(maxlen=20)
         self._ended = threading.Event()
-        self._listener = threading.Thread(target=self._listen, daemon=True, name="ffmpeg's stderr")
-        self._listener.start()
+        self._stderr_reader = threading.Thread(
+            target=self._read_stderr, daemon=True, name="ffmpeg's stderr"
+        )
+        self._stderr_reader.start()
         self._feeder: threading.Thread | None = None
         if given.script:
             with suppress(OSError):  # ffmpeg has already ended and reports why.
                 cast(BinaryIO, self._child.stdin).write(given.script)
                 cast(BinaryIO, self._child.stdin).close()
         elif feed is not None:
-            self._feeder = threading.Thread(target=self._hand_on, args=(feed,), daemon=True)
+            self._feeder = threading.Thread(target=self._copy_feed, args=(feed,), daemon=True)
             self._feeder.start()
 
-    def _hand_on(self, feed: Feed) -> None:
+    def _copy_feed(self, feed: Feed) -> None:
         into = cast(BinaryIO, self._child.stdin)
         data = feed.first
         with suppress(OSError, ValueError):  # ffmpeg has ended, or the pipe was closed.
@@ -108,7 +110,7 @@ class Decoder:
         with suppress(OSError):
             into.close()
 
-    def _listen(self) -> None:
+    def _read_stderr(self) -> None:
         """Read the standard error of ffmpeg, so that it never blocks, and record what matters."""
         # ffmpeg prints N/A, NOPTS or 0 as the duration of a live stream.
         length = r"Duration: (?!00:00:00\.00)\d"
@@ -120,15 +122,15 @@ class Decoder:
                 self.has_length = True
             error = re.search(r"\[(?:error|fatal|panic)\] (.+)", text)
             if error and not error[1].startswith(ADVICE):
-                self._complaints.append(error[1])
+                self._errors.append(error[1])
 
     def header(self, seconds: float | None) -> tuple[int, int] | None:
         """Wait for the AU header and return sample rate (Hz) and number of channels.
 
-        Return None if ffmpeg ends before the header is complete. ffmpeg is killed, and `late` set,
-        if the header takes longer than `seconds`; None waits without a limit.
+        Return None if ffmpeg ends before the header is complete. If the header takes longer than
+        `seconds`, ffmpeg is killed and `timed_out` is set. None waits without a limit.
         """
-        timer = None if seconds is None else threading.Timer(seconds, self._give_up)
+        timer = None if seconds is None else threading.Timer(seconds, self._time_out)
         if timer is not None:
             timer.daemon = True
             timer.start()
@@ -144,8 +146,8 @@ class Decoder:
             if timer is not None:
                 timer.cancel()
 
-    def _give_up(self) -> None:
-        self.late = True
+    def _time_out(self) -> None:
+        self.timed_out = True
         self._child.kill()
 
     def _read(self, count: int) -> bytes | None:
@@ -165,20 +167,20 @@ class Decoder:
         except subprocess.TimeoutExpired:
             self._child.kill()
             status = self._child.wait()
-        self._listener.join(END_S)
+        self._stderr_reader.join(END_S)
         return status
 
-    def complained_of(self, *signs: str) -> bool:
+    def has_error(self, *signs: str) -> bool:
         """Return True if one of the texts `signs` occurs in the messages of ffmpeg."""
-        return any(sign in line for line in self._complaints for sign in signs)
+        return any(sign in line for line in self._errors for sign in signs)
 
-    def last_words(self) -> str:
+    def failure_reason(self) -> str:
         """Return why ffmpeg ended, as its last message if it has one; it may hold secrets."""
-        if self.complained_of(*NO_AUDIO):
+        if self.has_error(*NO_AUDIO):
             return "it holds no audio"
-        if not self._complaints:
+        if not self._errors:
             return f"ffmpeg ended with status {self._child.returncode}"
-        return self._complaints[-1]
+        return self._errors[-1]
 
     def end(self) -> None:
         """End the process, which must never outlive its source. May be called repeatedly."""

@@ -142,6 +142,13 @@ class FileSource:
         return self._reader
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the audio of the file in order.
+
+        Raises
+        ------
+        AudioError
+            Part of the file is missing or damaged. It is raised after all audio was yielded.
+        """
         started = time.monotonic()
         while True:
             due = self._block
@@ -235,7 +242,7 @@ class FileSource:
         reader = self._reader
         assert reader is not None
         at = f"{(self._done + frames) / self.rate:.1f} s"
-        if reader.spoilt:
+        if reader.has_damage:
             self._note("has damaged parts, which are left out; what follows them comes too early")
         if cut := reader.cut:
             self._note(f"ends after {at}, {cut}; the file is incomplete")
@@ -259,6 +266,7 @@ class FileSource:
         self._fault = self._fault or fault
 
     def close(self) -> None:
+        """Close the file. May be called repeatedly and from any thread."""
         with self._lock:
             self._closed = True
             if self._reader is not None:

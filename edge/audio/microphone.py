@@ -84,6 +84,13 @@ class MicrophoneSource:
         self._ring.write(pick(samples, self._channel))
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the recorded audio until the source is closed.
+
+        Raises
+        ------
+        UnavailableError
+            The stream has ended, or gives no audio for DEAD_S seconds.
+        """
         last_audio_s = time.monotonic()
         while not self._closed:
             if self._ring.wait(0.5):
@@ -98,6 +105,7 @@ class MicrophoneSource:
                 yield NOTHING
 
     def close(self) -> None:
+        """Close the device. May be called repeatedly and from any thread."""
         with self._closing:
             if self._closed:
                 return

@@ -20,7 +20,7 @@ NOT_OPPOSITE = -0.3  # An inverted channel is restored if its correlation rises 
 # channels.
 CANCELLED = 0.1
 NOTHING = 1e-12  # Power re full scale below which channels count as silent (-120 dB).
-TELL_S = 1.0  # Seconds of cancellation before the warning is logged.
+WARN_S = 1.0  # Seconds of cancellation before the warning is logged.
 
 
 class Mixer:
@@ -44,7 +44,7 @@ class Mixer:
         self._step, self._name = max(1, round(STEP_S * rate)), name
         self._buffer: Floats | None = None  # Samples of one step; shape = (frames, channels).
         self._filled = 0  # Number of frames in the buffer.
-        self._told_steps = 0
+        self._cancelled_steps = 0
         self._start(0)
 
     def _start(self, channels: int) -> None:
@@ -130,20 +130,20 @@ class Mixer:
         if mean > NOTHING and weights @ self._power @ weights < CANCELLED * mean / count:
             weights = np.zeros(count)
             weights[int(np.argmax(levels))] = 1.0
-        self._tell(mean)
+        self._warn_if_cancelled(mean)
         return weights
 
-    def _tell(self, mean: float) -> None:
-        """Warn once if the plain mean of the channels cancels them for TELL_S seconds."""
+    def _warn_if_cancelled(self, mean: float) -> None:
+        """Warn once if the plain mean of the channels cancels them for WARN_S seconds."""
         count = len(self._power)
         lost = mean > NOTHING and self._power.sum() / count**2 < CANCELLED * mean / count
-        if self._told_steps < 0:
+        if self._cancelled_steps < 0:
             return
-        self._told_steps = self._told_steps + 1 if lost else 0
-        if self._told_steps * STEP_S >= TELL_S:
+        self._cancelled_steps = self._cancelled_steps + 1 if lost else 0
+        if self._cancelled_steps * STEP_S >= WARN_S:
             log.warning(
                 "%s: its channels cancel each other (opposite phase); they are mixed so that they "
                 "do not, and --channel 1 listens to one alone",
                 self._name or "the audio",
             )
-            self._told_steps = -1
+            self._cancelled_steps = -1

@@ -120,6 +120,13 @@ class PcmSource:
         return np.frombuffer(data, self.dtype).astype(np.float32) / 32768.0
 
     def blocks(self) -> Iterator[Block]:
+        """Start the thread and yield the audio of the pipe until it ends or the source is closed.
+
+        Raises
+        ------
+        AudioError
+            The pipe cannot be read any more, held no audio, or ended within a frame.
+        """
         if self._closed:
             return
         self._thread.start()

@@ -88,6 +88,13 @@ class PipeSource:
         self._error: Exception | None = None  # The reason why there is no inner source.
 
     def blocks(self) -> Iterator[Block]:
+        """Recognise the content of the pipe and yield its audio.
+
+        Raises
+        ------
+        AudioError
+            The pipe cannot be read, or holds no audio.
+        """
         head, ended = self._memory.rest, False
         while not ended and not self._memory.kind and not _is_enough(head):
             more, ended = self._peek()
@@ -129,7 +136,7 @@ class PipeSource:
     def _open(self, head: bytes) -> None:
         """Open the inner source of a pipe whose first bytes are `head`."""
         try:
-            inner = self._recognised(head)
+            inner = self._recognise(head)
         except Exception as error:  # The thread that reads the blocks raises it.
             self._error = error
             return
@@ -139,7 +146,7 @@ class PipeSource:
                 return
         inner.close()
 
-    def _recognised(self, head: bytes) -> PcmSource:
+    def _recognise(self, head: bytes) -> PcmSource:
         """Return the source that decodes a pipe whose first bytes are `head`.
 
         Raises

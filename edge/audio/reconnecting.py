@@ -30,6 +30,7 @@ class MissingSource:
         self.name, self.rate, self._reason = name, rate, reason
 
     def blocks(self) -> Iterator[Block]:
+        """Raise the reason."""
         raise self._reason
 
     def close(self) -> None:
@@ -72,36 +73,43 @@ class ReconnectingSource:
         return self._overflows + int(getattr(self._source, "overflows", 0))
 
     def blocks(self) -> Iterator[Block]:
-        wait, back = FIRST_WAIT_S, self._until
-        gone: float | None = None  # Monotonic time in seconds of the loss; None while connected.
+        """Yield the audio of the source, and its lost frames while it is away.
+
+        Raises
+        ------
+        AudioError, DeviceError
+            The source has failed for good.
+        """
+        wait, back_at = FIRST_WAIT_S, self._until
+        lost_at: float | None = None  # Monotonic time in seconds of the loss; None while connected.
         while True:
             try:
                 source = self._source = self._source or self._reopen()
                 for block in source.blocks():
                     if not len(block.samples):
-                        yield block if gone is None else self._gap()
+                        yield block if lost_at is None else self._gap()
                         continue
                     # A source that opens may give no audio. It is back with its first audio.
-                    if gone is not None:
-                        block = self._come_back(source, block)
-                        log.warning("%s: is back after %.0f s", self.name, self._until - gone)
-                        gone, back = None, self._until
+                    if lost_at is not None:
+                        block = self._first_block_of(source, block)
+                        log.warning("%s: is back after %.0f s", self.name, self._until - lost_at)
+                        lost_at, back_at = None, self._until
                     self._until = time.monotonic()
                     yield block
                 return
             except (DeviceError, AudioError) as error:
-                # During a wait another device may have the same name, so any error only prolongs
-                # the wait.
-                if gone is None and not isinstance(error, UnavailableError):
+                # During a wait another device may have the same name. Its errors do not end the
+                # wait.
+                if lost_at is None and not isinstance(error, UnavailableError):
                     raise
                 reason = str(error)
             self.close()
-            if gone is None:
+            if lost_at is None:
                 log.warning("%s; waiting for it", reason)
-                gone = self._until
+                lost_at = self._until
                 # A source that is lost again soon keeps its long wait, so that the log does not
                 # get a line each second.
-                if gone - back > LONGEST_WAIT_S:
+                if lost_at - back_at > LONGEST_WAIT_S:
                     wait = FIRST_WAIT_S
             yield from self._wait(wait)
             wait = min(2 * wait, LONGEST_WAIT_S)
@@ -120,7 +128,7 @@ class ReconnectingSource:
         self._until = now
         return Block(np.zeros((0, 1), np.float32), lost)
 
-    def _come_back(self, source: Source, block: Block) -> Block:
+    def _first_block_of(self, source: Source, block: Block) -> Block:
         """Return the first `block` of the reopened `source` with the frames lost before it."""
         # The source may be another device now, or the same device at another rate.
         self.name, self.rate = source.name, source.rate
@@ -131,6 +139,7 @@ class ReconnectingSource:
         return Block(block.samples, block.lost + max(1, lost))
 
     def close(self) -> None:
+        """Close the current source."""
         source, self._source = self._source, None
         if source is not None:
             self._overflows += int(getattr(source, "overflows", 0))

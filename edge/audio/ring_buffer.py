@@ -38,7 +38,7 @@ class RingBuffer:
         self._claimed = 0
         self._written = 0
         self._read = 0
-        self._news = threading.Event()
+        self._new_data = threading.Event()
 
     def write(self, samples: Floats) -> None:
         """Append `samples` (frames, channels). Only the writing thread calls this."""
@@ -49,15 +49,15 @@ class RingBuffer:
         self._data[start : start + head] = kept[:head]
         self._data[: len(kept) - head] = kept[head:]
         self._written = self._claimed
-        self._news.set()
+        self._new_data.set()
 
     def wait(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for unread frames; return True if there are any."""
         if self._written == self._read:
-            self._news.clear()
+            self._new_data.clear()
             # The second test catches frames that arrived between the first test and clear().
             if self._written == self._read:
-                self._news.wait(timeout)
+                self._new_data.wait(timeout)
         return self._written > self._read
 
     def waiting(self) -> int:
@@ -77,7 +77,7 @@ class RingBuffer:
         head = min(count, self._capacity - index)
         samples = np.concatenate([self._data[index : index + head], self._data[: count - head]])
         # The writer may have overwritten the oldest frames during the copy.
-        spoilt = min(count, max(0, self._claimed - self._capacity - start))
-        lost = start - self._read + spoilt
+        overwritten = min(count, max(0, self._claimed - self._capacity - start))
+        lost = start - self._read + overwritten
         self._read = start + count
-        return Block(samples[spoilt:], lost)
+        return Block(samples[overwritten:], lost)

@@ -24,6 +24,7 @@ class Stream(soundfile.SoundFile):  # type: ignore[misc]
     """
 
     def seekable(self) -> bool:
+        """Return False, so that soundfile does not seek."""
         return False
 
 
@@ -62,7 +63,7 @@ class SegmentReader:
         return self._segment.cut or (CUT if self._done < self._segment.frames else "")
 
     @property
-    def spoilt(self) -> bool:
+    def has_damage(self) -> bool:
         """True if damaged parts were left out; valid once all was read."""
         holes = self._sound.format == "OGG" and self._done < self._sound.frames
         return self._segment.damaged or holes
@@ -128,12 +129,12 @@ class SegmentReader:
                 # returned. The array was filled with NaN, so finite values count them.
                 more = int(np.isfinite(samples[got:, 0]).sum())
             got += more
-            if got < frames and not more and not self._go_on(self._done + got):
+            if got < frames and not more and not self._skip_damage(self._done + got):
                 break
         self._done += got
         return samples[:got]
 
-    def _go_on(self, done: int) -> bool:
+    def _skip_damage(self, done: int) -> bool:
         """Open the audio after the damage at frame `done`; silence replaces the damaged frames.
 
         Return False if no audio follows.

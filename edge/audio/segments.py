@@ -35,13 +35,16 @@ class SegmentFile:
         self.error: OSError | None = None  # Kept here, because libsndfile cannot pass it on.
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Set the position in bytes as `io.IOBase.seek` does, and return it."""
         self._at = max(0, offset + (0, self._at, self._size)[whence])
         return self._at
 
     def tell(self) -> int:
+        """Return the position in bytes."""
         return self._at
 
     def read(self, count: int) -> bytes:
+        """Return up to `count` bytes. A read error is kept in `error` and ends the data."""
         head, at = self._segment.head, self._at
         data = head[at : at + count]
         if len(data) < count and at + len(data) < self._size:

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from edge.audio.devices import find_again, find_input, look_again, open_streams, opening
+from edge.audio.devices import find_again, find_input, open_streams, opening, refresh_devices
 from edge.audio.ffmpeg import FfmpegSource
 from edge.audio.file import AUDIO_SUFFIXES, FileSource, Source
 from edge.audio.microphone import MicrophoneSource
@@ -50,7 +50,7 @@ def waiting_source(device: str, config: StreamConfig, reason: Exception) -> Sour
         if _is_microphone(device):
             with opening:
                 if not open_streams:
-                    look_again()  # The device may have been plugged in since the last listing.
+                    refresh_devices()  # The device may have been plugged in since the last listing.
         return open_source(device, config)
 
     return ReconnectingSource(missing, again)
@@ -117,8 +117,8 @@ def open_recording(path: Path, config: StreamConfig) -> Source:
     try:
         return FileSource(path, fast, channel=channel)
     except UnknownFormatError:
-        # If a damaged .wav file meets a machine without ffmpeg, advice to install ffmpeg would not
-        # help. The first error is the better message.
+        # The file's suffix is one of libsndfile's formats, but its content is not. If ffmpeg is
+        # missing, this error is better than the advice to install ffmpeg, which would not help.
         if path.suffix.lower() in AUDIO_SUFFIXES and shutil.which("ffmpeg") is None:
             raise
     return FfmpegSource(str(path), fast, channel)

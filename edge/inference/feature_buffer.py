@@ -28,7 +28,9 @@ class FeatureBuffer(Protocol):
 
 def feature_buffer(spec: FeatureSpec) -> FeatureBuffer:
     """Return a buffer whose windows share their frames if `spec` allows it."""
-    return _OwnFrames(spec) if spec.centred or spec.top_db is not None else _SharedFrames(spec)
+    return (
+        _FramesPerWindow(spec) if spec.centred or spec.top_db is not None else _SharedFrames(spec)
+    )
 
 
 class _SharedFrames:
@@ -60,7 +62,7 @@ class _SharedFrames:
         self._first = first
 
 
-class _OwnFrames:
+class _FramesPerWindow:
     """Buffer that computes the frames of each window anew.
 
     It serves features that depend on where a window starts and ends, or on its loudest frame.
