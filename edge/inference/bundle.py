@@ -119,7 +119,7 @@ MEND = "install the model again, or export it again"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest in `folder`, of which only the version is checked.
+    """Return the manifest in `folder`; only its version is checked.
 
     Raises
     ------
