@@ -1,4 +1,4 @@
-"""Find the audio in WAV, RF64, W64, AIFF, AU and CAF files, whatever length their headers state."""
+"""Find the audio in WAV, RF64, W64, AIFF, AU and CAF files, even if their headers are wrong."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from edge.audio.magic import MAGIC_BYTES, container_of
 from edge.audio.segments import Segment
 
 CUT = "before its header says"
-# Recorders that cannot seek back write one of these as the length, less the size of the header.
+# A recorder that cannot seek back to its header writes one of these lengths in bytes, minus the
+# size of the header.
 UNKNOWN_32 = (0x7F00_0000, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF)
-UNKNOWN_64 = 2**62  # bytes; no file is this long
-SLACK = 65_536  # bytes by which these are off, for the header
-LARGEST = 2**32 - 2 * SLACK  # bytes of audio that a 32-bit length can state
-PART = 2**30  # bytes of audio in one segment if there are more than that
-MOST_CHUNKS = 1000  # before the audio; a file with more holds no audio
-LONGEST_HEAD = 2**24  # bytes before the audio
-W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # ends the name of each chunk of a W64 file
-# Chunks that follow the audio; one of another name may do so too, if its length fits the file.
+UNKNOWN_64 = 2**62  # 64-bit lengths from here on (bytes) mean "unknown": no file is this long.
+SLACK = 65_536  # Largest difference in bytes between a stated length and a value of UNKNOWN_32.
+LARGEST = 2**32 - 2 * SLACK  # Largest number of audio bytes under a 32-bit length.
+PART = 2**30  # Audio bytes in each segment of a recording that is longer than LARGEST.
+MOST_CHUNKS = 1000  # Largest number of chunks before the audio; a file with more has no audio.
+LONGEST_HEAD = 2**24  # Largest number of bytes before the audio.
+W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # End of every chunk name in a W64 file.
+# Names of chunks that may follow the audio. A chunk with another name may follow it too, if its
+# length fits the file.
 FOLLOWERS = frozenset(
     b"LIST,id3 ,ID3 ,bext,cue ,fact,PEAK,smpl,inst,JUNK,junk,iXML,axml,PAD ,FLLR,afsp,_PMX,MARK,"
     b"COMT,INST,MIDI,NAME,AUTH,ANNO,APPL,AESD,CHAN,uuid,free,strg,info,mark,regn".split(b",")
@@ -28,20 +30,20 @@ FOLLOWERS = frozenset(
 
 @dataclass(frozen=True)
 class Layout:
-    """How a container writes its chunks."""
+    """Layout of the chunks in a container."""
 
-    first: int  # bytes before the first chunk
-    id_size: int  # bytes of a chunk's name
-    size: str  # of the length field, for struct
-    align: int  # bytes; chunks begin at a multiple of this
-    counts_itself: bool  # whether a length includes the chunk's own header
-    data: bytes  # name of the chunk with the audio
-    before: int  # bytes of that chunk before the audio
-    length_at: int  # where the length of the whole file stands; 0 if nowhere
+    first: int  # Bytes before the first chunk.
+    id_size: int  # Bytes of a chunk's name.
+    size: str  # `struct` format of a chunk's length field.
+    align: int  # Chunks begin at multiples of this many bytes.
+    counts_itself: bool  # True if a chunk's length includes its own header.
+    data: bytes  # Name of the chunk with the audio.
+    before: int  # Bytes of that chunk before the audio.
+    length_at: int  # Offset of the field with the length of the whole file; 0 if there is none.
 
     @property
     def header(self) -> int:
-        """Bytes of a chunk's header."""
+        """Size of a chunk's header in bytes."""
         return self.id_size + struct.calcsize(self.size)
 
 
@@ -60,14 +62,28 @@ class Chunk:
     """A chunk of a file."""
 
     name: bytes
-    body: int  # where its content begins
-    size: int  # of its content in bytes, as its header states it
+    body: int  # Offset of its content in the file.
+    size: int  # Length of its content in bytes, as its header states it.
 
 
 def chunked_segments(file: BinaryIO, start: int, size: int) -> tuple[list[Segment], int]:
-    """Return the segments of the recording at `start` of a file of `size` bytes, and its end.
+    """Return the segments of the recording that begins at offset `start`, and the offset after it.
 
-    There are no segments if the headers cannot be followed up to the audio.
+    Parameters
+    ----------
+    file
+        The file.
+    start
+        Offset of the recording in bytes.
+    size
+        Size of the file in bytes.
+
+    Returns
+    -------
+    segments
+        Empty if the headers do not lead to the audio.
+    end
+        Offset after the recording in bytes.
     """
     magic = _bytes(file, start, 4)
     if magic in (b".snd", b"dns."):
@@ -86,22 +102,22 @@ def chunked_segments(file: BinaryIO, start: int, size: int) -> tuple[list[Segmen
     stated = chunk.size
     if wide is not None and stated == 0xFFFF_FFFF:
         (stated,) = struct.unpack("<Q", _bytes(file, wide.body + 8, 8).ljust(8, b"\0"))
-    truth = Chunk(chunk.name, chunk.body, stated)
-    end, after = truth.body + stated, _end_of(file, _after(truth, layout, start), size, layout)
+    data = Chunk(chunk.name, chunk.body, stated)
+    end, after = data.body + stated, _end_of(file, _after(data, layout, start), size, layout)
     if end > size or after is None:
         end = after = size
-    if end == truth.body + stated:
+    if end == data.body + stated:
         return [Segment(start, after)], after
     cut = CUT if stated > size - chunk.body and not _is_unknown(stated, layout, wide) else ""
-    return _patched(file, start, end, layout, chunks, truth, wide, cut), after
+    return _patched(file, start, end, layout, chunks, data, wide, cut), after
 
 
 def _bytes(file: BinaryIO, at: int, count: int) -> bytes:
-    """Return `count` bytes from `at` on, or fewer where the file ends."""
+    """Return `count` bytes from offset `at`, or fewer at the end of the file."""
     try:
         file.seek(at)
         return file.read(count)
-    except (OSError, ValueError):  # a damaged header may point anywhere
+    except (OSError, ValueError):  # A damaged header may point to an offset outside the file.
         return b""
 
 
@@ -116,22 +132,24 @@ def _chunk(file: BinaryIO, at: int, layout: Layout) -> Chunk | None:
 
 
 def _after(chunk: Chunk, layout: Layout, start: int) -> int:
-    """Return where the chunk after `chunk` begins."""
+    """Return the offset of the chunk after `chunk`."""
     end = chunk.body + chunk.size
     return end + -(end - start) % layout.align
 
 
 def _is_unknown(stated: int, layout: Layout, wide: Chunk | None) -> bool:
-    """Return True if `stated` stands for a length that the recorder did not know."""
+    """Return True if the length `stated` means that the recorder did not know the length."""
     if "Q" in layout.size or wide is not None:
         return stated >= UNKNOWN_64
     return any(abs(stated - value) <= SLACK for value in UNKNOWN_32)
 
 
 def _end_of(file: BinaryIO, at: int, size: int, layout: Layout) -> int | None:
-    """Return where a recording ends that has chunks or another recording at `at`.
+    """Return the end of a recording whose audio seems to end at offset `at`.
 
-    None if there is neither: then the audio goes on there, and its header states too little.
+    The chunks at `at` belong to the recording; another recording or the end of the file ends it.
+    Return None if there is neither a chunk nor a recording at `at`. The audio then continues, and
+    its header states too short a length.
     """
     origin = at
     while at < size:
@@ -143,7 +161,7 @@ def _end_of(file: BinaryIO, at: int, size: int, layout: Layout) -> int | None:
             return size
         name = chunk.name[:4]
         following = _after(chunk, layout, origin)
-        # A name is printable, and a recording that is cut off may end within such a chunk.
+        # The name of a chunk is printable. The file may end within a known chunk if it is cut off.
         fits = following <= size + 1 and all(32 <= byte < 127 for byte in name)
         if name not in FOLLOWERS and not fits:
             return None
@@ -161,7 +179,7 @@ def _patched(
     wide: Chunk | None,
     cut: str,
 ) -> list[Segment]:
-    """Return the audio of `data` up to `end` under headers with its true length."""
+    """Return the audio of chunk `data` up to offset `end` as segments with true lengths."""
     audio = data.body + layout.before
     head = bytearray(_bytes(file, start, audio - start))
     frame = _frame_size(file, chunks)
@@ -172,7 +190,7 @@ def _patched(
     segments = []
     for part in range(audio, end, step) if step else [audio]:
         count = min(step, end - part)
-        _put(head, data.body - start - struct.calcsize(layout.size), layout, count)
+        _put_length(head, data.body - start - struct.calcsize(layout.size), layout, count)
         if layout.length_at:
             whole = len(head) + count - (0 if layout.counts_itself else layout.header)
             struct.pack_into(layout.size, head, layout.length_at, min(whole, 0xFFFF_FFFF))
@@ -193,14 +211,14 @@ def _patched(
     return segments
 
 
-def _put(head: bytearray, at: int, layout: Layout, count: int) -> None:
-    """Write the length of the chunk that holds `count` bytes of audio."""
+def _put_length(head: bytearray, at: int, layout: Layout, count: int) -> None:
+    """Write the length of a chunk with `count` bytes of audio at offset `at` of `head`."""
     stated = count + layout.before + (layout.header if layout.counts_itself else 0)
     struct.pack_into(layout.size, head, at, stated)
 
 
 def _frame_size(file: BinaryIO, chunks: dict[bytes, Chunk]) -> int:
-    """Return the bytes of one frame of all channels; 1 if that is not known."""
+    """Return the size in bytes of one frame (a sample of every channel); 1 if unknown."""
     if (form := chunks.get(b"fmt ")) is not None:
         block = _bytes(file, form.body + 12, 2)
         return max(1, int.from_bytes(block, "little"))
@@ -226,6 +244,6 @@ def _au_segments(file: BinaryIO, start: int, size: int) -> tuple[list[Segment], 
     unknown = any(abs(stated - value) <= SLACK for value in UNKNOWN_32)
     cut = CUT if after > size and not unknown else ""
     head += _bytes(file, start + 24, offset - 24)
-    # libsndfile takes this for "to the end of the file".
+    # libsndfile reads this length as "to the end of the file".
     struct.pack_into(f"{order}I", head, 8, 0xFFFF_FFFF)
     return [Segment(body, size, bytes(head), cut=cut, open_end=True)], size

@@ -1,4 +1,4 @@
-"""A short recording, read whole."""
+"""Read a short recording as a whole."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ from edge.inference.features import Floats
 def read_clip(path: Path, rate: int) -> Floats:
     """Return the mono audio of the recording at `path`, resampled to `rate` Hz.
 
-    It is read as the stream reads it, so what is said of both is the same.
+    The file is read with the same code as in a stream, so that both give the same captions.
 
-    Raises: AudioError if the file does not hold usable audio, or not all that it should.
+    Returns
+    -------
+    shape = (samples,)
+
+    Raises
+    ------
+    AudioError
+        The file holds no usable audio, or is incomplete.
     """
     source = FileSource(path, fast=True, follow=False)
     resampler = Resampler(source.rate, rate, source.name)

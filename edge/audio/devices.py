@@ -1,4 +1,4 @@
-"""The devices that can record, as PortAudio lists them."""
+"""List and find the recording devices that PortAudio knows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any
 from edge.errors import DeviceError
 from edge.process.stderr import quiet_stderr
 
-# Those of this process. While there are any, PortAudio cannot list the devices anew.
+# Open PortAudio streams of this process. While there are any, PortAudio cannot refresh its list of
+# devices.
 open_streams: set[Any] = set()
-opening = threading.RLock()  # held to list the devices and open one: several may come back at once
+# This lock is held while the devices are listed and one is opened, because several threads may
+# reopen their devices at the same time.
+opening = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -28,30 +31,36 @@ class InputDevice:
 
 
 def portaudio() -> ModuleType:
-    """The sounddevice module.
+    """Import and return the module `sounddevice`.
 
-    Raises: DeviceError if the PortAudio library is not there or finds no sound system.
+    Raises
+    ------
+    DeviceError
+        The PortAudio library is not installed, or finds no sound system.
     """
     try:
-        with quiet_stderr():  # PortAudio's ALSA back end writes pages of harmless lines
+        with quiet_stderr():  # PortAudio's ALSA backend writes pages of harmless messages.
             import sounddevice
     except OSError:
         raise DeviceError(
             "PortAudio is not installed; type: sudo apt-get install libportaudio2"
         ) from None
-    except Exception as error:  # sounddevice.PortAudioError, which we then cannot name
+    except Exception as error:  # PortAudioError has no name here, as the import failed.
         raise DeviceError(f"PortAudio finds no sound system ({error})") from None
     module: ModuleType = sounddevice
     return module
 
 
-def look_again() -> None:
-    """Let PortAudio list the devices anew; no stream may be open.
+def refresh_devices() -> None:
+    """Restart PortAudio, so that it lists the devices anew. No stream may be open.
 
-    PortAudio lists them once, when it starts: what is plugged in later is not there for it, and
-    what was unplugged still is. sounddevice has no public name for starting it again.
+    PortAudio lists the devices once, when it starts. Devices plugged in later are missing from the
+    list, and unplugged ones stay in it. sounddevice has no public function for the restart.
 
-    Raises: DeviceError if it does not start.
+    Raises
+    ------
+    DeviceError
+        PortAudio does not start.
     """
     sd = portaudio()
     try:
@@ -64,9 +73,12 @@ def look_again() -> None:
 
 
 def list_inputs() -> list[InputDevice]:
-    """Every device that can record.
+    """Return every device that can record.
 
-    Raises: DeviceError if PortAudio is not there.
+    Raises
+    ------
+    DeviceError
+        PortAudio is not installed, or finds no sound system.
     """
     sd = portaudio()
     apis = sd.query_hostapis()
@@ -86,9 +98,17 @@ def list_inputs() -> list[InputDevice]:
 
 
 def find_input(wanted: str) -> InputDevice:
-    """The device that `wanted` means: "mic" (the default), an index, or part of a name.
+    """Return the device that `wanted` names.
 
-    Raises: DeviceError if there is none, or more than one.
+    Parameters
+    ----------
+    wanted
+        "mic" (the default device), the index of a device, or part of its name.
+
+    Raises
+    ------
+    DeviceError
+        No device matches, or more than one.
     """
     devices = list_inputs()
     hint = "--list-devices shows what there is"
@@ -118,22 +138,35 @@ def find_input(wanted: str) -> InputDevice:
 
 
 def find_again(wanted: str, device: InputDevice) -> InputDevice:
-    """`device`, once it is back: by name, since its index may be another's then.
+    """Find `device` after it was lost. Search by name, because its index may have changed.
 
-    Raises: DeviceError if it is not there.
+    Parameters
+    ----------
+    wanted
+        The setting that named the device.
+    device
+        The lost device.
+
+    Raises
+    ------
+    DeviceError
+        The device is not there.
     """
-    if not open_streams:  # else the list stays as it is: most devices come back as they were
-        look_again()
-    if wanted == "mic":  # whichever is the default now
+    # With other streams open the list cannot be refreshed. Most devices return unchanged, so that
+    # the old list still finds them.
+    if not open_streams:
+        refresh_devices()
+    if wanted == "mic":  # The default device may be another one now.
         return find_input(wanted)
     try:
         return find_input(device.name)
     except DeviceError:
-        # ALSA ends a name with the card's number, and that is the next free one: "(hw:1,0)".
+        # ALSA ends a device name with the number of the card, such as "(hw:1,0)". A device that is
+        # plugged in again gets the next free number.
         bare = device.name.rsplit(" (hw:", 1)[0]
         return find_input(bare if wanted.isdecimal() else wanted)
 
 
 def portaudio_reason(error: Exception) -> str:
-    """PortAudio's own words, without its error numbers."""
+    """Return PortAudio's error message without its error numbers."""
     return str(error).split(": ", 1)[-1].split(" [")[0]

@@ -1,4 +1,4 @@
-"""What ffmpeg reads and libsndfile does not: network streams, videos, and audio in pipes."""
+"""Read audio with ffmpeg that libsndfile cannot read: network streams, videos, pipes."""
 
 from __future__ import annotations
 
@@ -13,34 +13,54 @@ from edge.device_setting import printable
 from edge.errors import AudioError, StreamDownError, UnavailableError
 from edge.urls import is_url
 
-START_S = 10.0  # a camera may take some seconds to answer; longer, and a watchdog would bite
-STALLED_S = 30.0  # so long without audio: dead. HTTP live streams come in pieces of up to 10 s
-CUT_SHORT = ("prematurely", "partial file", "runcat")  # in messages about an incomplete file
-# Messages after which another transport would not help.
+# Seconds until the first audio must arrive. A camera may take some seconds to answer; a longer wait
+# would trigger the watchdog.
+START_S = 10.0
+# A stream without audio for this many seconds is dead. HTTP live streams arrive in pieces of up to
+# 10 s.
+STALLED_S = 30.0
+CUT_SHORT = ("prematurely", "partial file", "runcat")  # Parts of messages about incomplete files.
+# Parts of messages after which another transport would not help.
 FINAL = ("refused", "401", "403", "404", "resolve", "route", "unreachable", "Unauthorized")
 
 
 class FfmpegSource(PcmSource):
-    """The first audio stream of `what`, a URL, the path of a file or a pipe, at its own rate.
+    """The first audio stream of a URL, a file or a pipe, at its own sample rate.
 
-    A URL without a known length is live: when it ends or stalls, waiting may bring it back. What
-    has a length is a recording, on its clock unless `fast`, and ends.
+    A URL without a known length is live. If it ends or stalls, it may come back later. An input
+    with a length is a recording, which ends. It is read in real time unless `fast` is True.
     """
 
-    dtype = ">i2"  # of AU, the one format whose header is six numbers
+    dtype = (
+        ">i2"  # ffmpeg writes AU, whose header is only six integers; its samples are big-endian.
+    )
 
     def __init__(
         self, what: str, fast: bool, channel: int | None, feed: Feed | None = None
     ) -> None:
-        """Start ffmpeg on `what`; with `feed`, on that pipe, and `what` is only its name.
+        """Start ffmpeg.
 
-        Raises: AudioError if ffmpeg is missing or cannot read it; StreamDownError, of those, if it
-        is a URL that gives nothing now.
+        Parameters
+        ----------
+        what
+            URL or path of the input; with `feed`, only its name in messages.
+        fast
+            True to read as fast as possible, False to read in real time.
+        channel
+            The channel to read, counted from 1; None for all.
+        feed
+            A pipe to read instead of `what`.
+
+        Raises
+        ------
+        AudioError
+            ffmpeg is missing or cannot read the input. If a URL gives no audio now but may do so
+            later, it is the subclass StreamDownError.
         """
         self._url = feed is None and is_url(what)
         self._what = what
         self.name = printable(what)
-        # A file has no clock that could drift from ours.
+        # A file has no clock of its own that could drift from the clock of this machine.
         self.pace = PACE if self._url or feed is not None else 1.0
         self._closing = threading.Lock()
         if self._url:
@@ -74,24 +94,38 @@ class FfmpegSource(PcmSource):
         raise first
 
     def _started(self, decoder: Decoder, seconds: float | None) -> tuple[int, int]:
-        """Return rate and channels of what `decoder` gives, which is ended if it gives nothing."""
+        """Return sample rate (Hz) and channel count of the decoder's output.
+
+        Parameters
+        ----------
+        decoder
+            The running ffmpeg. It is ended if it gives no audio.
+        seconds
+            Longest wait for the header; None to wait without a limit.
+
+        Raises
+        ------
+        AudioError
+            ffmpeg gives no audio. If a URL may give audio later, it is a StreamDownError.
+        """
         try:
             header = decoder.header(seconds)
             if header is not None:
                 return header
             why = f"gave no audio for {START_S:.0f} s"
-            if not decoder.late:
-                why = f"cannot be read as audio ({self._words(decoder)})"
-            # A server that is down may come up; other errors stay.
-            may_come = self._url and not decoder.complained_of(*NO_AUDIO)
-            raise (StreamDownError if may_come else AudioError)(f"{self.name}: {why}")
+            if not decoder.timed_out:
+                why = f"cannot be read as audio ({self._failure(decoder)})"
+            # A server that is down may come back; other errors are permanent.
+            may_recover = self._url and not decoder.has_error(*NO_AUDIO)
+            raise (StreamDownError if may_recover else AudioError)(f"{self.name}: {why}")
         except BaseException:
             decoder.end()
             raise
 
-    def _words(self, decoder: Decoder) -> str:
-        said = decoder.last_words().removeprefix("file:").removeprefix(f"{self._what}: ")
-        return redacted(said, self._what) if self._url else printable(said)
+    def _failure(self, decoder: Decoder) -> str:
+        """Return the last message of ffmpeg, without secrets."""
+        message = decoder.failure_reason().removeprefix("file:").removeprefix(f"{self._what}: ")
+        return redacted(message, self._what) if self._url else printable(message)
 
     def _check_silence(self, seconds: float) -> None:
         if self._url and seconds > STALLED_S:
@@ -100,10 +134,10 @@ class FfmpegSource(PcmSource):
     def _check_end(self, done: int) -> None:
         status = self._decoder.wait()
         if self._url and not self._decoder.has_length:
-            raise self._gone(self._words(self._decoder) if status else "it ended")
+            raise self._gone(self._failure(self._decoder) if status else "it ended")
         if status or done == 0:
-            raise AudioError(f"{self.name}: {self._words(self._decoder)}")
-        if self._decoder.complained_of(*CUT_SHORT):
+            raise AudioError(f"{self.name}: {self._failure(self._decoder)}")
+        if self._decoder.has_error(*CUT_SHORT):
             raise AudioError(f"{self.name}: ends after {done / self.rate:.1f} s; it is incomplete")
 
     def _gone(self, why: str) -> AudioError | UnavailableError:
@@ -111,6 +145,7 @@ class FfmpegSource(PcmSource):
         return kind(f"{self.name}: gives no audio any more ({why})")
 
     def close(self) -> None:
+        """End ffmpeg and the thread that reads its output."""
         with self._closing:
             super().close()
             self._decoder.end()

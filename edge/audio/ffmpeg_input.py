@@ -1,7 +1,7 @@
-"""What ffmpeg is told to read: a URL whose secrets no other user of the machine may see, or a file.
+"""Build the input arguments of ffmpeg for a URL or a file, without showing secrets in URLs.
 
-Every user can list the arguments of a process. So a URL that may hold a secret goes to ffmpeg
-through its standard input, as a list of one file in the ffconcat format.
+Every user of the machine can list the arguments of a process. Therefore ffmpeg gets a URL that may
+hold a secret through its standard input, as a list of one file in the ffconcat format.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 from edge.urls import DOTTED, without_secrets
 
-# What a stream may be made of: every protocol of a network, and no file of this machine.
+# Protocols that a stream may use: every network protocol, but no access to files of this machine.
 NETWORK = (
     "pipe,http,https,httpproxy,tls,tcp,udp,udplite,rtp,srtp,rtmp,rtmps,rtmpt,rtmpts,rtmpe,rtmpte,"
     "mmsh,mmst,ftp,sftp,srt,rist,gopher,gophers,hls,crypto,data,async,cache"
@@ -22,11 +22,11 @@ HIDDEN = "***"
 
 @dataclass(frozen=True)
 class Input:
-    """The arguments up to the input, and what is written to standard input."""
+    """An input of ffmpeg."""
 
-    arguments: list[str]
-    script: bytes = b""
-    traced: bool = False  # whether the duration must be read from ffmpeg's trace
+    arguments: list[str]  # Command-line arguments up to and including the input.
+    script: bytes = b""  # Bytes for the standard input of ffmpeg.
+    traced: bool = False  # True if the duration must be read from ffmpeg's trace messages.
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,16 @@ class Url:
     """The parts of a URL."""
 
     scheme: str
-    user: str  # "user:password", empty if there is none
-    rest: str  # from the host on, with the query
+    user: str  # "user:password", or empty.
+    rest: str  # Everything from the host on, including the query.
 
     @property
     def query(self) -> str:
+        """The part after the first "?"; empty if there is none."""
         return self.rest.partition("?")[2]
 
     def quoted(self) -> str:
-        """Return the URL with what would end the user in the middle written as %40 and so on."""
+        """Return the URL, with the delimiters in its user part percent-encoded ("@" as %40)."""
         user = quote(self.user, safe=":%!$&'()*+,;=-._~") + "@" if self.user else ""
         return f"{self.scheme}://{user}{self.rest}"
 
@@ -50,13 +51,13 @@ class Url:
 def parse_url(text: str) -> Url:
     """Return the parts of the URL `text`.
 
-    A password may hold "@" and "/": the user ends at the last "@" before the query, unless there
-    is a whole host before the first "/".
+    A password may contain "@" and "/". The user part therefore ends at the last "@" before the
+    query. If a complete host precedes the first "/", there is no user part.
     """
     scheme, _, rest = text.partition("://")
     before, mark, query = rest.partition("?")
     host = re.split(r"[/#]", before, maxsplit=1)[0]
-    if "@" not in before or DOTTED.fullmatch(host):  # https://example.org/@channel
+    if "@" not in before or DOTTED.fullmatch(host):  # For example https://example.org/@channel.
         return Url(scheme, "", rest)
     user, _, after = before.rpartition("@")
     return Url(scheme, user, after + mark + query)
@@ -65,7 +66,7 @@ def parse_url(text: str) -> Url:
 def redacted(text: str, what: str) -> str:
     """Return `text`, a message about the URL `what`, without the secrets of any URL.
 
-    ffmpeg repeats parts of a URL too, such as what it takes for the host.
+    ffmpeg also repeats parts of a URL, such as the part that it parses as the host.
     """
     text = without_secrets(text.replace(what, without_secrets(what)))
     url = parse_url(what)
@@ -79,7 +80,7 @@ def redacted(text: str, what: str) -> str:
 
 
 def url_input(what: str, options: dict[str, str]) -> Input:
-    """Return how ffmpeg is given the URL `what` with `options` of its protocol."""
+    """Return the ffmpeg input for the URL `what`, with `options` of its protocol."""
     url = parse_url(what)
     if not url.user and not url.query and without_secrets(what) == what:
         return Input([*(part for key in options for part in (f"-{key}", options[key])), "-i", what])
@@ -91,19 +92,19 @@ def url_input(what: str, options: dict[str, str]) -> Input:
 
 
 def file_input(what: str) -> Input:
-    """Return how ffmpeg is given the file `what`.
+    """Return the ffmpeg input for the file at path `what`.
 
-    A file may be a playlist of URLs: what is no URL must not reach the network. And without
-    "file:", `a:b.mp4` would be of a protocol `a`.
+    The whitelist of protocols keeps a playlist file from opening URLs on the network. Without the
+    prefix "file:", ffmpeg would read `a:b.mp4` as a URL of the protocol `a`.
     """
     return Input(["-protocol_whitelist", "file", "-i", f"file:{what}"])
 
 
 def rtsp_options(what: str) -> list[dict[str, str]]:
-    """Return what is tried in turn to open `what`: TCP before UDP, and audio before all media.
+    """Return the sets of protocol options to try in order when `what` is opened.
 
-    RTSP over UDP loses packets on many networks and passes no firewall, and video is most of what
-    a camera sends.
+    TCP comes before UDP, because RTSP over UDP loses packets on many networks and passes no
+    firewall. Audio alone comes before all media, because most of a camera's data is video.
     """
     if not re.match(r"rtsps?://", what, re.IGNORECASE):
         return [{}]
@@ -111,5 +112,6 @@ def rtsp_options(what: str) -> list[dict[str, str]]:
     return [
         {"rtsp_transport": "tcp", **audio},
         {"rtsp_transport": "udp", **audio},
-        {"rtsp_transport": "tcp"},  # a camera may send both in one stream, which is a video's
+        # A camera may send audio and video in one stream that is declared as video.
+        {"rtsp_transport": "tcp"},
     ]

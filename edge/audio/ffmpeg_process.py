@@ -1,4 +1,4 @@
-"""ffmpeg as a child process that writes AU into a pipe."""
+"""Run ffmpeg as a child process that writes AU into a pipe."""
 
 from __future__ import annotations
 
@@ -18,32 +18,46 @@ from edge.audio.ffmpeg_input import Input
 from edge.audio.readable import wait_readable
 from edge.errors import AudioError
 
-END_S = 0.5  # that ffmpeg gets to end before it is killed; one whose stream stalls needs that
-AU_HEADER = ">4s5I"  # magic, where samples begin, their size, encoding, rate, channels
+# Seconds that ffmpeg gets to end before it is killed. It needs the kill if its stream stalls.
+END_S = 0.5
+AU_HEADER = ">4s5I"  # Magic, offset of the samples, their size, encoding, rate, channels.
 NO_AUDIO = ("matches no streams", "does not contain any stream")
-ADVICE = ("Did you mean", "To ignore this")  # on its own options, which nobody here has typed
-FEED_BYTES = 65_536  # that are handed on at once
+# Parts of messages with advice on ffmpeg's own options, which the user did not type.
+ADVICE = ("Did you mean", "To ignore this")
+FEED_BYTES = 65_536  # Bytes that are read from a feed and written to ffmpeg at once.
 
 
 @dataclass(frozen=True)
 class Feed:
-    """A pipe that ffmpeg reads through us, since its first bytes were read already."""
+    """A pipe that is copied to ffmpeg, because its first bytes have already been read."""
 
     pipe: BinaryIO
-    first: bytes
-    ended: Callable[[], bool]  # whether no more is wanted of it
+    first: bytes  # The bytes already read.
+    ended: Callable[[], bool]  # Returns True to stop the copy.
 
 
 class Decoder:
-    """ffmpeg at work on one input, and what it complains of."""
+    """A running ffmpeg for one input, and its error messages."""
 
     def __init__(self, name: str, given: Input, feed: Feed | None = None) -> None:
-        """Start it; `name` stands for the input in messages.
+        """Start ffmpeg.
 
-        Raises: AudioError if ffmpeg is not installed.
+        Parameters
+        ----------
+        name
+            Name of the input in messages.
+        given
+            Arguments and standard input of ffmpeg.
+        feed
+            A pipe whose bytes are copied to the standard input of ffmpeg.
+
+        Raises
+        ------
+        AudioError
+            ffmpeg is not installed.
         """
-        self.has_length = False  # whether the input is a recording, as far as ffmpeg says
-        self.late = False  # whether it was ended because it gave nothing in time
+        self.has_length = False  # True if ffmpeg reports a duration: the input is a recording.
+        self.timed_out = False  # True if ffmpeg was killed because it gave no audio in time.
         self._traced = given.traced
         program = shutil.which("ffmpeg")
         if program is None:
@@ -53,8 +67,9 @@ class Decoder:
         if not given.script and feed is None:
             quiet.append("-nostdin")
         wanted = ["-map", "0:a:0", "-c:a", "pcm_s16be", "-f", "au", "-flush_packets", "1", "-"]
-        # Where we are killed and cannot end it, the kernel does, once the thread that started it is
-        # no more. It would end at its next write, but a stream that stalls has none.
+        # If this process is killed, it cannot end ffmpeg. With setpriv the kernel kills ffmpeg as
+        # soon as the thread that started it has ended. Otherwise ffmpeg would end only at its next
+        # write, which never comes if the stream stalls.
         setpriv = shutil.which("setpriv") if feed is None else None
         bound = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
         self._child = subprocess.Popen(
@@ -64,23 +79,25 @@ class Decoder:
             stderr=subprocess.PIPE,
         )
         self.pipe = cast(BinaryIO, self._child.stdout)
-        self._complaints: deque[str] = deque(maxlen=20)
+        self._errors: deque[str] = deque(maxlen=20)
         self._ended = threading.Event()
-        self._listener = threading.Thread(target=self._listen, daemon=True, name="ffmpeg's stderr")
-        self._listener.start()
+        self._stderr_reader = threading.Thread(
+            target=self._read_stderr, daemon=True, name="ffmpeg's stderr"
+        )
+        self._stderr_reader.start()
         self._feeder: threading.Thread | None = None
         if given.script:
-            with suppress(OSError):  # it has ended already, and says why
+            with suppress(OSError):  # ffmpeg has already ended and reports why.
                 cast(BinaryIO, self._child.stdin).write(given.script)
                 cast(BinaryIO, self._child.stdin).close()
         elif feed is not None:
-            self._feeder = threading.Thread(target=self._hand_on, args=(feed,), daemon=True)
+            self._feeder = threading.Thread(target=self._copy_feed, args=(feed,), daemon=True)
             self._feeder.start()
 
-    def _hand_on(self, feed: Feed) -> None:
+    def _copy_feed(self, feed: Feed) -> None:
         into = cast(BinaryIO, self._child.stdin)
         data = feed.first
-        with suppress(OSError, ValueError):  # it has ended, or the pipe was closed
+        with suppress(OSError, ValueError):  # ffmpeg has ended, or the pipe was closed.
             while data:
                 into.write(data)
                 into.flush()
@@ -93,9 +110,9 @@ class Decoder:
         with suppress(OSError):
             into.close()
 
-    def _listen(self) -> None:
-        """Keep its standard error empty, and of that what matters."""
-        # The duration of a live stream is N/A, NOPTS or 0.
+    def _read_stderr(self) -> None:
+        """Read the standard error of ffmpeg, so that it never blocks, and record what matters."""
+        # ffmpeg prints N/A, NOPTS or 0 as the duration of a live stream.
         length = r"Duration: (?!00:00:00\.00)\d"
         if self._traced:
             length = r"\[trace\] format: start_time: \S+ duration: (?!0(\.0*)? )\d"
@@ -103,16 +120,17 @@ class Decoder:
             text = line.decode(errors="replace").strip()
             if re.search(length, text):
                 self.has_length = True
-            said = re.search(r"\[(?:error|fatal|panic)\] (.+)", text)
-            if said and not said[1].startswith(ADVICE):
-                self._complaints.append(said[1])
+            error = re.search(r"\[(?:error|fatal|panic)\] (.+)", text)
+            if error and not error[1].startswith(ADVICE):
+                self._errors.append(error[1])
 
     def header(self, seconds: float | None) -> tuple[int, int] | None:
-        """Return rate and channels; None if it ends before it gives any, or is `late`.
+        """Wait for the AU header and return sample rate (Hz) and number of channels.
 
-        It is ended if that takes longer than `seconds`.
+        Return None if ffmpeg ends before the header is complete. If the header takes longer than
+        `seconds`, ffmpeg is killed and `timed_out` is set. None waits without a limit.
         """
-        timer = None if seconds is None else threading.Timer(seconds, self._give_up)
+        timer = None if seconds is None else threading.Timer(seconds, self._time_out)
         if timer is not None:
             timer.daemon = True
             timer.start()
@@ -128,8 +146,8 @@ class Decoder:
             if timer is not None:
                 timer.cancel()
 
-    def _give_up(self) -> None:
-        self.late = True
+    def _time_out(self) -> None:
+        self.timed_out = True
         self._child.kill()
 
     def _read(self, count: int) -> bytes | None:
@@ -143,29 +161,29 @@ class Decoder:
         return got
 
     def wait(self) -> int:
-        """Return its exit status, once its pipe has ended."""
+        """Wait for ffmpeg to end, after its output has ended, and return its exit status."""
         try:
             status = self._child.wait(END_S)
         except subprocess.TimeoutExpired:
             self._child.kill()
             status = self._child.wait()
-        self._listener.join(END_S)
+        self._stderr_reader.join(END_S)
         return status
 
-    def complained_of(self, *signs: str) -> bool:
-        """Return True if one of `signs` is in its messages."""
-        return any(sign in line for line in self._complaints for sign in signs)
+    def has_error(self, *signs: str) -> bool:
+        """Return True if one of the texts `signs` occurs in the messages of ffmpeg."""
+        return any(sign in line for line in self._errors for sign in signs)
 
-    def last_words(self) -> str:
-        """Return why it ended, in its own words where it has any; these may hold secrets."""
-        if self.complained_of(*NO_AUDIO):
+    def failure_reason(self) -> str:
+        """Return why ffmpeg ended, as its last message if it has one; it may hold secrets."""
+        if self.has_error(*NO_AUDIO):
             return "it holds no audio"
-        if not self._complaints:
+        if not self._errors:
             return f"ffmpeg ended with status {self._child.returncode}"
-        return self._complaints[-1]
+        return self._errors[-1]
 
     def end(self) -> None:
-        """End the process, which must never outlive its source. May be called twice."""
+        """End the process, which must never outlive its source. May be called repeatedly."""
         self._ended.set()
         self._child.terminate()
         self.wait()

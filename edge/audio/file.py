@@ -1,4 +1,7 @@
-"""Where audio comes from: files here; `pcm.py`, `ffmpeg.py` and `microphone.py` have the others."""
+"""The interface of audio sources, and the source that reads regular files.
+
+`pcm.py`, `ffmpeg.py` and `microphone.py` hold the other sources.
+"""
 
 from __future__ import annotations
 
@@ -22,39 +25,43 @@ from edge.errors import AudioError, UnknownFormatError
 from edge.inference.features import Floats
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"}
-RING_S = 20.0  # seconds of audio that a source holds while the loop is busy
-GROWS_S = 10.0  # without a change, a file that a recorder wrote is taken for ended
-GROWS_STEP_S = 0.5  # between looks at a file that may grow
+RING_S = 20.0  # Seconds of audio that a source buffers while its consumer is busy.
+GROWS_S = 10.0  # A file that a recorder writes has ended if it does not change for these seconds.
+GROWS_STEP_S = 0.5  # Seconds between checks of whether a file has grown.
 
 log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """Audio that arrives. `lossless` sources wait for the loop, so it skips nothing of them."""
+    """A source of audio."""
 
     name: str
-    rate: int  # Hz; another only from a block on before which frames were lost
-    lossless: bool
+    rate: int  # Sample rate in Hz; it changes only with a block before which frames were lost.
+    lossless: bool  # True if the source waits for its consumer, which then skips no audio.
 
     def blocks(self) -> Iterator[Block]:
-        """Audio in order, until it ends; whatever has arrived since the last block.
+        """Yield the audio in order until it ends; a block is the audio since the last one.
 
-        Where none arrives there is an empty block each second, or more often: the loop then looks
-        whether it shall end or read its settings again, and tells the watchdog that it lives.
+        Without new audio, yield an empty block at least once a second. The consumer then checks
+        whether it must stop or reload its settings, and notifies the watchdog.
 
-        Raises: AudioError or DeviceError if it cannot go on; UnavailableError, of the latter, if
-        it may later.
+        Raises
+        ------
+        AudioError
+            The source cannot continue.
+        DeviceError
+            The device cannot continue. If it may do so later, it is the subclass UnavailableError.
         """
 
     def close(self) -> None:
-        """Give the device or the file back. May be called twice, and from any thread."""
+        """Close the device or the file. May be called repeatedly and from any thread."""
 
 
 class FileSource:
-    """A regular audio file, on the clock of its recording or, if `fast`, as quickly as wanted.
+    """A regular audio file, read in real time or, if `fast`, at the speed of its consumer.
 
-    All audio is read that the file holds, whatever its headers say. What is missing or damaged is
-    told by an AudioError at the end. A file that a recorder still writes is followed.
+    All audio in the file is read, even if its headers state a shorter length. An AudioError at the
+    end reports missing or damaged parts. A file that a recorder is still writing is followed.
     """
 
     def __init__(
@@ -65,12 +72,29 @@ class FileSource:
         channel: int | None = None,
         follow: bool = True,
     ) -> None:
-        """Open the file at `path`.
+        """Open the file.
 
-        Raises: AudioError if it is no audio file; UnknownFormatError if ffmpeg may read it.
+        Parameters
+        ----------
+        path
+            Path of the file.
+        fast
+            True to read as fast as possible, False to read in real time.
+        block_s
+            Length of a block in seconds.
+        channel
+            The channel to read, counted from 1; None for all.
+        follow
+            True to wait for more audio if a recorder may still be writing the file.
+
+        Raises
+        ------
+        AudioError
+            The file cannot be opened, holds no audio, or has no such channel. If ffmpeg may be
+            able to read it, it is the subclass UnknownFormatError.
         """
         self.name, self.lossless, self._channel = printable(str(path)), fast, channel
-        self._lock = threading.Lock()  # held to use the file: `close` may come meanwhile
+        self._lock = threading.Lock()  # Held to use the file, as another thread may call `close`.
         self._closed = False
         self._file = open_regular(path)
         about = os.fstat(self._file.fileno())
@@ -78,9 +102,9 @@ class FileSource:
         self._changed_at = time.monotonic() - max(0.0, time.time() - about.st_mtime)
         self._grew = False
         self._reader: SegmentReader | None = None
-        self._opened = 0  # segments
-        self._done = 0  # frames at `rate` that were read
-        self._fault = ""  # the first thing that is wrong with the file, for the user
+        self._opened = 0  # Number of segments opened so far.
+        self._done = 0  # Number of frames read so far, at `rate`.
+        self._fault = ""  # Message about the first fault in the file; empty if there is none.
         try:
             if not self._size:
                 raise AudioError(f"{self.name}: is empty")
@@ -100,7 +124,10 @@ class FileSource:
     def _open_next(self) -> SegmentReader:
         """Open the next segment.
 
-        Raises: UnknownFormatError.
+        Raises
+        ------
+        UnknownFormatError
+            The segment cannot be decoded.
         """
         if self._reader is not None:
             self._reader.close()
@@ -115,6 +142,13 @@ class FileSource:
         return self._reader
 
     def blocks(self) -> Iterator[Block]:
+        """Yield the audio of the file in order.
+
+        Raises
+        ------
+        AudioError
+            Part of the file is missing or damaged. It is raised after all audio was yielded.
+        """
         started = time.monotonic()
         while True:
             due = self._block
@@ -144,7 +178,12 @@ class FileSource:
             raise AudioError(f"{self.name}: {self._fault}")
 
     def _read(self, frames: int) -> Floats:
-        """Return the next `frames` frames, or fewer where a segment ends; none at the end."""
+        """Return the next `frames` frames, fewer at the end of a segment, none at the file's end.
+
+        Returns
+        -------
+        shape = (frames, channels)
+        """
         while self._reader is not None:
             samples, ended = self._reader.read(frames, self.rate)
             if self._reader.damaged:
@@ -164,16 +203,16 @@ class FileSource:
         return np.zeros((0, 1), np.float32)
 
     def _is_written(self) -> bool:
-        """Return True if a recorder may still write the file."""
+        """Return True if a recorder may still be writing the file."""
         reader = self._reader
         unfinished = reader is not None and reader.unfinished
         age_s = time.monotonic() - self._changed_at
         return self._follow and (self._grew or unfinished) and age_s < GROWS_S
 
     def _grows(self) -> bool:
-        """Look whether a file whose end was read has grown, and if so, go on after what was read.
+        """Check whether the file has grown since its end was reached; if so, open the new audio.
 
-        Return True if it has or still may.
+        Return True if the file has grown or may still grow.
         """
         reader = self._reader
         if reader is None:
@@ -196,11 +235,14 @@ class FileSource:
         return self._reader is not None
 
     def _end_segment(self, frames: int) -> None:
-        """Tell what the segment lacks, after `frames` more frames, and open the one after it."""
+        """Note the faults of the current segment and open the next one.
+
+        `frames` is the number of frames that were read after the last update of `_done`.
+        """
         reader = self._reader
         assert reader is not None
         at = f"{(self._done + frames) / self.rate:.1f} s"
-        if reader.spoilt:
+        if reader.has_damage:
             self._note("has damaged parts, which are left out; what follows them comes too early")
         if cut := reader.cut:
             self._note(f"ends after {at}, {cut}; the file is incomplete")
@@ -224,6 +266,7 @@ class FileSource:
         self._fault = self._fault or fault
 
     def close(self) -> None:
+        """Close the file. May be called repeatedly and from any thread."""
         with self._lock:
             self._closed = True
             if self._reader is not None:
@@ -235,7 +278,10 @@ class FileSource:
 def open_regular(path: Path) -> BinaryIO:
     """Open the regular file at `path`.
 
-    Raises: AudioError if there is none, or it may not be read.
+    Raises
+    ------
+    AudioError
+        There is no regular file at `path`, or it cannot be read.
     """
     name = printable(str(path))
     try:
@@ -250,9 +296,14 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def kind_of(path: Path) -> str:
-    """Return what lies at `path` if that is no regular file, in words.
+    """Return a description of the kind of the file at `path`, which is not a regular file.
 
-    Raises: OSError, or ValueError for a name that no file can have.
+    Raises
+    ------
+    OSError
+        The file cannot be examined.
+    ValueError
+        No file can have this name.
     """
     mode = os.stat(path).st_mode
     kinds = {
@@ -266,12 +317,30 @@ def kind_of(path: Path) -> str:
 
 
 def check_channel(name: str, channels: int, channel: int | None) -> None:
-    """Raises: AudioError if what is called `name` has no such channel, counted from 1."""
+    """Check that the source `name` has the channel `channel`.
+
+    Parameters
+    ----------
+    name
+        Name of the source for the error message.
+    channels
+        Number of channels of the source.
+    channel
+        The wanted channel, counted from 1; None for all.
+
+    Raises
+    ------
+    AudioError
+        The source has fewer channels.
+    """
     if channel is not None and channel > channels:
         has = "1 channel" if channels == 1 else f"{channels} channels"
         raise AudioError(f"{name}: has {has}, so there is no channel {channel}")
 
 
 def pick(samples: Floats, channel: int | None) -> Floats:
-    """The one channel of `samples` (frames, channels), counted from 1, or all if None."""
+    """Return one channel of `samples` (frames, channels) as (frames, 1).
+
+    Channels are counted from 1. Return all channels if `channel` is None.
+    """
     return samples if channel is None else samples[:, channel - 1 : channel]

@@ -1,18 +1,24 @@
-"""Find each recording in concatenated FLAC files, and where audio goes on after damage."""
+"""Find each recording in concatenated FLAC files, and the next intact frame after damage."""
 
 from __future__ import annotations
 
 from edge.audio.segments import FileBytes, Segment
 
-STARTS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # with the header that must follow
-HEAD = 26  # bytes of a file up to the end of its length
-INFO = 42  # bytes of a file up to the end of what every decoder needs
-MOST_SAMPLES = 2**36 - 1  # that the header can promise
-FRAME_HEAD = 16  # bytes that the header of a frame has at most
+# First bytes of a FLAC stream: the marker, then the header of the STREAMINFO block, which must
+# follow it.
+STARTS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
+HEAD = 26  # Bytes from the start of a stream to the end of its total number of samples.
+INFO = 42  # Bytes from the start of a stream to the end of STREAMINFO, which every decoder needs.
+MOST_SAMPLES = 2**36 - 1  # Largest number of samples that STREAMINFO can state.
+FRAME_HEAD = 16  # Largest size of a frame header in bytes.
 
 
 def flac_segments(data: FileBytes, start: int, size: int) -> tuple[list[Segment], int]:
-    """Return each FLAC stream from `start` on, under a header that promises more than there is."""
+    """Return each FLAC stream from `start` on, and the end of the last one.
+
+    The header of each segment states the largest possible number of samples, so that the decoder
+    reads all audio.
+    """
     starts = []
     for mark in STARTS:
         at = data.find(mark, start, size)
@@ -35,9 +41,22 @@ def flac_segments(data: FileBytes, start: int, size: int) -> tuple[list[Segment]
 
 
 def flac_after(data: FileBytes, segment: Segment, done: int) -> tuple[Segment, int] | None:
-    """Return the rest of the FLAC stream `segment` after the frame that `done` samples lead up to.
+    """Return the rest of the FLAC stream `segment` after a damaged frame.
 
-    With it comes the number of samples before that rest. None if no frame follows.
+    Parameters
+    ----------
+    data
+        The file.
+    segment
+        The FLAC stream.
+    done
+        Number of samples before the damaged frame.
+
+    Returns
+    -------
+    rest, sample
+        The segment from the next intact frame on, and the number of samples before it; None if no
+        frame follows.
     """
     info = segment.head + data[segment.start : segment.start + INFO - HEAD]
     block = int.from_bytes(info[8:10], "big")
@@ -52,9 +71,10 @@ def flac_after(data: FileBytes, segment: Segment, done: int) -> tuple[Segment, i
 
 
 def _sample_at(head: bytes, block: int) -> int | None:
-    """Return the number of the first sample of the frame that `head` begins; None if of none.
+    """Return the number of the first sample of the frame whose header `head` begins.
 
-    `block`: samples of a frame, where all have as many.
+    Return None if `head` does not begin with a frame header. `block` is the number of samples in
+    each frame of a stream with a fixed block size.
     """
     if len(head) < FRAME_HEAD or head[1] & 0xFE != 0xF8 or head[2] >> 4 == 0 or head[3] & 1:
         return None

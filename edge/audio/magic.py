@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 from functools import cache
 
-MAGIC_BYTES = 16_384  # that are enough to recognise every container here
-MP3_FRAMES = 4  # consecutive headers that make an MP3; fewer occur in raw PCM by chance
-W64_ID = bytes.fromhex("2e91cf11a5d628db04c10000")  # ends the name of the first chunk of a W64 file
-TEXT_BYTES = 64  # that are all printable make a text
+MAGIC_BYTES = 16_384  # Number of first bytes that suffice to recognise every container here.
+MP3_FRAMES = 4  # Consecutive frame headers that prove MP3; fewer occur in raw PCM by chance.
+W64_ID = bytes.fromhex("2e91cf11a5d628db04c10000")  # End of the first chunk's name in a W64 file.
+TEXT_BYTES = 64  # Smallest number of bytes that can be recognised as text.
 
-BITRATES = {  # kbit/s by version and layer; index 0 would be free format, which is not supported
+# Bit rates of MPEG audio in kbit/s by version and layer. The key (1, layer) is MPEG-1; (2, layer)
+# is MPEG-2 and MPEG-2.5. Index 0 means free format, which is not supported.
+BITRATES = {
     (1, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (1, 2): (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (1, 3): (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
@@ -22,9 +24,10 @@ BITRATES = {  # kbit/s by version and layer; index 0 would be free format, which
 
 @cache
 def mpeg_frame(head: bytes) -> tuple[int, int, int]:
-    """Return the length in bytes, sample rate in Hz and samples of an MPEG audio frame.
+    """Return the length in bytes, the rate in Hz and the number of samples of an MPEG audio frame.
 
-    `head` holds the first three bytes of its header. Return three zeros if that is no header.
+    `head` holds the first three bytes of the frame header. Return three zeros if it is not a valid
+    header.
     """
     if len(head) < 3:
         return 0, 0, 0
@@ -45,7 +48,7 @@ def mpeg_frame(head: bytes) -> tuple[int, int, int]:
 
 
 def id3_size(head: bytes) -> int:
-    """Return the bytes of the ID3v2 tag that `head` begins with; 0 if it does not."""
+    """Return the size in bytes of the ID3v2 tag at the start of `head`; 0 if there is none."""
     if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 127:
         return 0
     a, b, c, d = head[6:10]
@@ -53,10 +56,11 @@ def id3_size(head: bytes) -> int:
 
 
 def container_of(head: bytes) -> str | None:
-    """Return the container that `head`, the first bytes of a file, belongs to; None if unknown.
+    """Return the container of a file from its first bytes `head`; None if it is unknown.
 
-    "WAV", "W64", "AIFF", "AU", "CAF", "FLAC", "Ogg", "MP3"; "a tag" before one of these; "AAC",
-    "MP4", "Matroska", "AVI" and "MPEG-TS", which only ffmpeg reads.
+    The result is "WAV", "W64", "AIFF", "AU", "CAF", "FLAC", "Ogg" or "MP3"; "a tag" for an ID3v2
+    tag before one of these; or "AAC", "MP4", "Matroska", "AVI" or "MPEG-TS", which only ffmpeg
+    reads.
     """
     kinds = {
         (b"RIFF", b"WAVE"): "WAV",
@@ -125,7 +129,7 @@ def _is_adts(head: bytes) -> bool:
 
 
 def is_text(head: bytes) -> bool:
-    """Return True if `head` is text, such as a web page: audio never is."""
+    """Return True if `head` is text, such as a web page, and therefore not audio."""
     return (
         len(head) >= TEXT_BYTES
         and len(set(head)) > 8

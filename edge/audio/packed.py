@@ -1,4 +1,4 @@
-"""Find each recording in concatenated Ogg and MP3 files, and whether its end is missing."""
+"""Find each recording in concatenated Ogg and MP3 files, and check if its end is missing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from edge.audio.magic import MAGIC_BYTES, container_of, id3_size, mpeg_frame
 from edge.audio.segments import FileBytes, Segment
 
 NO_END = "without the mark of its end"
-OGG_FIRST, OGG_LAST = 2, 4  # flags of a page
-RESYNC_FRAMES = 2  # consecutive headers after damage that make MP3 again
+OGG_FIRST, OGG_LAST = 2, 4  # Flags in the header of the first and the last page of a stream.
+RESYNC_FRAMES = 2  # Consecutive frame headers that prove MP3 after damage.
 
 
 def ogg_segments(data: FileBytes, start: int, size: int) -> tuple[list[Segment], int]:
-    """Return each link of a chained Ogg file from `start` on."""
+    """Return each link of a chained Ogg file from offset `start` on, and the end of the last."""
     segments: list[Segment] = []
     at = first = start
-    flags = OGG_FIRST  # of the page before
+    flags = OGG_FIRST  # Flags of the previous page.
     cut, damaged = "", False
     while at < size:
         if data[at : at + 4] != b"OggS":
@@ -50,7 +50,10 @@ def ogg_segments(data: FileBytes, start: int, size: int) -> tuple[list[Segment],
 
 
 def mp3_segments(data: FileBytes, start: int, size: int) -> tuple[list[Segment], int]:
-    """Return each MP3 stream from `start` on, under a header with its true length."""
+    """Return each MP3 stream from offset `start` on, and the end of the last.
+
+    Each segment has a header with its true length.
+    """
     segments: list[Segment] = []
     at, first, frames, rate, cut, damaged = start, -1, 0, 0, "", False
 
@@ -86,7 +89,7 @@ def mp3_segments(data: FileBytes, start: int, size: int) -> tuple[list[Segment],
 
 
 def _is_mp3_at(data: FileBytes, at: int, size: int) -> bool:
-    """Return True if consecutive MPEG frames begin at `at`."""
+    """Return True if consecutive MPEG audio frames begin at offset `at`."""
     rate = 0
     for _ in range(RESYNC_FRAMES):
         if at + 4 > size:
@@ -99,13 +102,13 @@ def _is_mp3_at(data: FileBytes, at: int, size: int) -> bool:
 
 
 def _after_tag(data: FileBytes, at: int) -> int:
-    """Return where the tag at `at` ends; `at` if there is none."""
+    """Return the offset after the tag at offset `at`; `at` if there is no tag."""
     head = data[at : at + 10]
     return at + 128 if head[:3] == b"TAG" else at + id3_size(head)
 
 
 def _after_damage(data: FileBytes, at: int, size: int) -> int:
-    """Return where MP3 goes on after what is at `at`; `size` if nowhere."""
+    """Return the offset of the next MP3 frames after the damage at `at`; `size` if none follow."""
     found = data.find(b"\xff", at + 1, size)
     while found >= 0:
         if _is_mp3_at(data, found, size):
@@ -115,7 +118,7 @@ def _after_damage(data: FileBytes, at: int, size: int) -> int:
 
 
 def _info_place(head: bytes) -> int:
-    """Return where the Xing header stands in a frame that begins with the four bytes `head`."""
+    """Return the offset of the Xing header in a frame that begins with the four bytes `head`."""
     mono, old = head[3] >> 6 == 3, not head[1] & 8
     if old:
         return 13 if mono else 21
@@ -123,7 +126,7 @@ def _info_place(head: bytes) -> int:
 
 
 def _info_at(data: FileBytes, at: int) -> int:
-    """Return where the frame at `at` has its Xing header; 0 if it has none."""
+    """Return the offset in the file of the Xing header of the frame at `at`; 0 if it has none."""
     place = at + _info_place(data[at : at + 4])
     return place if data[place : place + 4] in (b"Xing", b"Info") else 0
 
@@ -131,28 +134,30 @@ def _info_at(data: FileBytes, at: int) -> int:
 def _mp3_segment(
     data: FileBytes, first: int, end: int, frames: int, cut: str, damaged: bool
 ) -> Segment:
-    """Return the segment of `frames` frames from `first` on.
+    """Return the segment of `frames` frames from offset `first` on, with a correct Xing header.
 
-    Without a header the decoder guesses the length of a variable bit rate, at times by half.
+    Without a Xing header the decoder guesses the length of a stream with a variable bit rate, and
+    may be wrong by half.
     """
     length, _, _ = mpeg_frame(data[first : first + 3])
     place = _info_at(data, first)
     if not place:
         head = bytearray(length)
         head[:4] = data[first : first + 4]
-        head[1] |= 1  # no checksum
+        head[1] |= 1  # The new frame has no checksum.
         at = _info_place(bytes(head[:4]))
-        if at + 12 > length:  # too small a frame to hold the header; the guess is exact for these
+        # A frame that is too small for the header needs none: the decoder's guess is exact here.
+        if at + 12 > length:
             return Segment(first, end, cut=cut, damaged=damaged)
         struct.pack_into(">4sII", head, at, b"Xing", 1, frames)
         return Segment(first, end, bytes(head), cut=cut, damaged=damaged)
     head = bytearray(data[first : first + length])
     at = place - first
     (flags,) = struct.unpack_from(">I", head, at + 4)
-    real = frames - 1  # this one holds no audio
+    real = frames - 1  # The frame with the Xing header holds no audio.
     if flags & 1 and at + 12 <= length:
         (stated,) = struct.unpack_from(">I", head, at + 8)
-        if stated > real + 1:  # some programs count this one too
+        if stated > real + 1:  # Some encoders count the frame with the Xing header too.
             cut = CUT
         struct.pack_into(">I", head, at + 8, real)
         if flags & 2 and at + 16 <= length:

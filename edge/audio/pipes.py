@@ -1,4 +1,4 @@
-"""Audio from pipes: what it is shows in its first bytes, which can be read only once."""
+"""Read audio from pipes, whose first bytes show the format and can be read only once."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ from edge.errors import AudioError
 
 log = logging.getLogger(__name__)
 
-LONG_MAGIC = (b"\xff", b"\x47")  # the first byte of formats that only several frames show
-STEP_S = 0.25  # between looks whether the first bytes are there
+# First bytes of formats that are recognised only by several consecutive frames.
+LONG_MAGIC = (b"\xff", b"\x47")
+STEP_S = 0.25  # Seconds of each wait for the first bytes, or until the source is open.
 
 
 @dataclass
 class Memory:
-    """What is known of a pipe of which a source before has read the beginning."""
+    """State of a pipe that an earlier source has begun to read."""
 
-    kind: str = ""  # "raw PCM" or a container
-    header: WavHeader | None = None
-    rest: bytes = b""  # that was read and not used
+    kind: str = ""  # "raw PCM", the name of a container, or empty if not yet known.
+    header: WavHeader | None = None  # The header of a WAV with plain PCM.
+    rest: bytes = b""  # Bytes that the earlier source read and did not use.
 
 
-# A reload may open standard input again, in the middle of what it holds.
+# A reload may open standard input again, in the middle of its audio.
 _standard_input = Memory()
 
 
 class PipeSource:
-    """What a pipe holds: a container that its first bytes show, or else raw 16-bit PCM."""
+    """Audio from a pipe: a container if the first bytes show one, or else raw 16-bit PCM."""
 
     def __init__(
         self,
@@ -57,16 +58,43 @@ class PipeSource:
         owned: bool = False,
         memory: Memory | None = None,
     ) -> None:
-        """`rate` in Hz and `channels` are of raw PCM; `owned`: close the pipe at the end."""
+        """Prepare to read `pipe`; `blocks` reads and recognises its first bytes.
+
+        Parameters
+        ----------
+        name
+            Name of the pipe in messages.
+        pipe
+            The pipe.
+        rate
+            Sample rate of raw PCM in Hz.
+        channels
+            Number of channels of raw PCM.
+        fast
+            True to read as fast as possible, False to read in real time.
+        channel
+            The channel to return, counted from 1; None for all.
+        owned
+            True to close the pipe when this source is closed.
+        memory
+            State of the pipe from an earlier source; it is updated.
+        """
         self.name, self.rate, self.lossless = name, rate, fast
         self._pipe, self._channels, self._channel, self._owned = pipe, channels, channel, owned
         self._memory = memory or Memory()
         self._closed = False
-        self._lock = threading.Lock()  # held to set or close the inner source
+        self._lock = threading.Lock()  # Held to set or close the inner source.
         self._inner: PcmSource | None = None
-        self._error: Exception | None = None  # for which there is none
+        self._error: Exception | None = None  # The reason why there is no inner source.
 
     def blocks(self) -> Iterator[Block]:
+        """Recognise the content of the pipe and yield its audio.
+
+        Raises
+        ------
+        AudioError
+            The pipe cannot be read, or holds no audio.
+        """
         head, ended = self._memory.rest, False
         while not ended and not self._memory.kind and not _is_enough(head):
             more, ended = self._peek()
@@ -76,7 +104,7 @@ class PipeSource:
             if not more:
                 yield NOTHING
         opener = threading.Thread(target=self._open, args=(head,), daemon=True, name="pipe")
-        opener.start()  # ffmpeg may wait for more of a slow pipe
+        opener.start()  # A thread opens the source, as ffmpeg may wait for more of a slow pipe.
         while opener.is_alive():
             yield NOTHING
             opener.join(STEP_S)
@@ -90,7 +118,13 @@ class PipeSource:
         yield from inner.blocks()
 
     def _peek(self) -> tuple[bytes, bool]:
-        """Return more of the first bytes, if there are any by now, and whether the pipe ended."""
+        """Wait up to STEP_S for bytes; return them, and True if the pipe has ended.
+
+        Raises
+        ------
+        AudioError
+            The pipe cannot be read.
+        """
         if not wait_readable(self._pipe.fileno(), STEP_S):
             return b"", False
         try:
@@ -100,10 +134,10 @@ class PipeSource:
         return data, not data
 
     def _open(self, head: bytes) -> None:
-        """Open what the pipe holds; it begins with `head`."""
+        """Open the inner source of a pipe whose first bytes are `head`."""
         try:
-            inner = self._recognised(head)
-        except Exception as error:  # for the thread that reads the blocks
+            inner = self._recognise(head)
+        except Exception as error:  # The thread that reads the blocks raises it.
             self._error = error
             return
         with self._lock:
@@ -112,10 +146,13 @@ class PipeSource:
                 return
         inner.close()
 
-    def _recognised(self, head: bytes) -> PcmSource:
-        """Return the source that decodes what begins with `head`.
+    def _recognise(self, head: bytes) -> PcmSource:
+        """Return the source that decodes a pipe whose first bytes are `head`.
 
-        Raises: AudioError.
+        Raises
+        ------
+        AudioError
+            The pipe holds text, needs ffmpeg, or cannot be continued from its middle.
         """
         memory = self._memory
         if memory.header is not None:
@@ -138,7 +175,7 @@ class PipeSource:
             try:
                 return self._wav(head)
             except ValueError:
-                pass  # it is compressed, or of a rare kind
+                pass  # ffmpeg reads compressed and rare kinds of WAV.
         if shutil.which("ffmpeg") is None:
             raise AudioError(
                 f"{self.name}: holds {kind}, which needs ffmpeg to be read from a pipe; "
@@ -151,7 +188,15 @@ class PipeSource:
         return source
 
     def _wav(self, head: bytes) -> PcmSource:
-        """Raises: ValueError if it is not plain PCM."""
+        """Return the source of a WAV that begins with `head`.
+
+        Raises
+        ------
+        ValueError
+            The WAV does not hold plain PCM.
+        AudioError
+            The WAV has no such channel.
+        """
         ended = False
         while (header := wav_header(head, ended)) is None and not self._closed:
             more, ended = self._peek()
@@ -164,7 +209,7 @@ class PipeSource:
         return WavPipe(self.name, self._pipe, header, self.lossless, self._channel, head)
 
     def close(self) -> None:
-        """End, so that another source may read on."""
+        """End this source, so that another one can continue to read the pipe."""
         with self._lock:
             self._closed = True
             inner = self._inner
@@ -176,7 +221,7 @@ class PipeSource:
 
 
 def _is_enough(head: bytes) -> bool:
-    """Return True if `head` shows what a pipe holds."""
+    """Return True if the first bytes `head` suffice to recognise the content of a pipe."""
     if container_of(head) is not None:
         return True
     return len(head) >= (MAGIC_BYTES if head[:1] in LONG_MAGIC else TEXT_BYTES)
@@ -185,7 +230,21 @@ def _is_enough(head: bytes) -> bool:
 def standard_input(rate: int, channels: int, fast: bool, channel: int | None = None) -> PipeSource:
     """Return standard input as a source.
 
-    Raises: AudioError if it is a terminal, or closed.
+    Parameters
+    ----------
+    rate
+        Sample rate of raw PCM in Hz.
+    channels
+        Number of channels of raw PCM.
+    fast
+        True to read as fast as possible, False to read in real time.
+    channel
+        The channel to return, counted from 1; None for all.
+
+    Raises
+    ------
+    AudioError
+        Standard input is a terminal, or closed.
     """
     if sys.stdin is None or sys.stdin.closed:
         raise AudioError("standard input: is closed; pipe audio into it, or use another --device")
@@ -204,11 +263,16 @@ def named_pipe(
 ) -> PipeSource:
     """Return the FIFO at `path` as a source, which may wait for its first writer.
 
-    Raises: AudioError if it may not be read.
+    The other parameters are those of `standard_input`.
+
+    Raises
+    ------
+    AudioError
+        The FIFO cannot be opened.
     """
     name = printable(str(path))
     try:
-        # Without O_NONBLOCK this would wait here for a writer.
+        # Without O_NONBLOCK, open() would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         os.set_blocking(descriptor, True)
         pipe = open(descriptor, "rb", buffering=0)
@@ -218,8 +282,13 @@ def named_pipe(
 
 
 def is_pipe(path: Path) -> bool:
-    """Return True if a FIFO lies at `path`, such as /dev/stdin or <(a command) may be.
+    """Return True if `path` is a FIFO; /dev/stdin and <(a command) may be one.
 
-    Raises: OSError, or ValueError for a name that no file can have.
+    Raises
+    ------
+    OSError
+        There is no file at `path`, or it cannot be examined.
+    ValueError
+        No file can have this name.
     """
     return stat.S_ISFIFO(os.stat(path).st_mode)

@@ -6,10 +6,11 @@ import select
 
 
 def wait_readable(descriptor: int, seconds: float) -> bool:
-    """Wait up to `seconds` until `descriptor` can be read or has ended; return whether it can.
+    """Wait up to `seconds` for data or the end of `descriptor`; return True if either is there.
 
-    select() fails for descriptors above 1023. Windows has no poll(), and its select() takes no
-    pipes: there the caller's read blocks, which a thread of its own may do.
+    select() fails for descriptors above 1023, so poll() is used. Windows has no poll(), and its
+    select() does not accept pipes. There the function returns True at once and the caller's read
+    blocks, which is acceptable in a separate thread.
     """
     if not hasattr(select, "poll"):
         return True

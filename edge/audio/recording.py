@@ -1,4 +1,4 @@
-"""The segments of an audio file of any container."""
+"""Split an audio file of any container into segments."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edge.audio.magic import MAGIC_BYTES, container_of, id3_size
 from edge.audio.packed import mp3_segments, ogg_segments
 from edge.audio.segments import FileBytes, Segment
 
-MOST_SEGMENTS = 100_000  # a file with more is damaged on purpose
+MOST_SEGMENTS = 100_000  # Largest number of segments; a file with more is damaged on purpose.
 PACKED = {"FLAC": flac_segments, "Ogg": ogg_segments, "MP3": mp3_segments}
 
 
 def segments_of(file: BinaryIO) -> list[Segment]:
-    """Return the recordings in the regular file `file`, in order; at least one."""
+    """Return the segments of the regular file `file`, in order; at least one."""
     size = os.fstat(file.fileno()).st_size
     found: list[Segment] = []
     if size == 0:

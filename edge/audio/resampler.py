@@ -1,4 +1,4 @@
-"""Any rate and channel count to mono at the model's rate, with state across blocks."""
+"""Convert audio of any rate and channel count to mono at another rate, block by block."""
 
 from __future__ import annotations
 
@@ -9,19 +9,41 @@ from edge.inference.features import Floats
 
 
 class Resampler:
-    """Mixes channels and resamples block by block, as if the whole signal were given at once."""
+    """Mix channels to mono and resample, with state across blocks.
+
+    The result is the same as for the whole signal at once.
+    """
 
     def __init__(self, from_rate: int, to_rate: int, name: str = "") -> None:
-        """Rates in Hz; `name`: of the source, for messages."""
+        """Create a resampler.
+
+        Parameters
+        ----------
+        from_rate
+            Sample rate of the input in Hz.
+        to_rate
+            Sample rate of the output in Hz.
+        name
+            Name of the source for log messages.
+        """
         self._mixer = Mixer(from_rate, name)
         self._stream = None
         if from_rate != to_rate:
             self._stream = soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32")
 
     def push(self, samples: Floats, last: bool = False) -> Floats:
-        """Return the mono audio that `samples` (frames, channels) completes.
+        """Return the mono audio that `samples` completes.
 
-        shape = (frames,); all that is left if `last`.
+        Parameters
+        ----------
+        samples : shape = (frames, channels)
+            The next audio of the stream.
+        last
+            True at the end of the stream, to return the buffered rest too.
+
+        Returns
+        -------
+        shape = (frames,)
         """
         mono = self._mixer.push(samples, last)
         if self._stream is None:

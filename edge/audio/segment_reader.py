@@ -1,4 +1,4 @@
-"""Decode one segment of a file with libsndfile, past the places where it is damaged."""
+"""Decode one segment of a file with libsndfile, and continue after damaged parts."""
 
 from __future__ import annotations
 
@@ -17,36 +17,40 @@ from edge.process.stderr import quiet_stderr
 
 
 class Stream(soundfile.SoundFile):  # type: ignore[misc]
-    """A sound file that is read in order.
+    """A sound file that is read in order and claims not to be seekable.
 
-    A seekable one is positioned again after each read, which fails where a FLAC does not begin
-    with its first frame.
+    soundfile seeks in a seekable file after each read. This fails in a FLAC stream that does not
+    begin with its first frame.
     """
 
     def seekable(self) -> bool:
+        """Return False, so that soundfile does not seek."""
         return False
 
 
 class SegmentReader:
-    """The audio of one segment, at the rate that is asked for."""
+    """A decoder of one segment that can resample it."""
 
     def __init__(self, file: BinaryIO, segment: Segment) -> None:
-        """Open it; `file` stays the caller's.
+        """Open `segment` of `file`. The caller keeps and closes `file`.
 
-        Raises: soundfile.LibsndfileError if it cannot be decoded.
+        Raises
+        ------
+        soundfile.LibsndfileError
+            The segment cannot be decoded.
         """
         self._file, self._segment = file, segment
         self._open(segment)
-        self.frames: int = self._sound.frames  # at most; 0 if it holds none
-        self.rate: int = self._sound.samplerate
+        self.frames: int = self._sound.frames  # Upper limit; 0 if the segment has no audio.
+        self.rate: int = self._sound.samplerate  # Hz
         self.channels: int = self._sound.channels
-        self.damaged = False  # whether audio was lost before what was read last
-        # The MP3 decoder writes of each damaged frame to the terminal, and goes on.
+        self.damaged = False  # True if audio was lost during the last read.
+        # The MP3 decoder prints a message to the terminal for each damaged frame and continues.
         self._noisy = self._sound.subtype.startswith("MPEG")
-        self._done = 0  # frames, at its own rate
-        self._rest = segment  # what is decoded of it: the end, after damage
+        self._done = 0  # Frames decoded so far, at the segment's own rate.
+        self._rest = segment  # The part being decoded: all, or the rest after damage.
         self._resampler: soxr.ResampleStream | None = None
-        self._gap = 0  # frames of silence to return, for some that are damaged
+        self._gap = 0  # Frames of silence still to return in place of damaged frames.
 
     def _open(self, segment: Segment) -> None:
         self._bytes = SegmentFile(self._file, segment)
@@ -55,35 +59,46 @@ class SegmentReader:
 
     @property
     def cut(self) -> str:
-        """A clause that says how the end is missing, once all was read; empty if it is there."""
+        """Clause for a message if the end is missing, else empty; valid once all was read."""
         return self._segment.cut or (CUT if self._done < self._segment.frames else "")
 
     @property
-    def spoilt(self) -> bool:
-        """Whether damaged parts were left out, once all was read."""
+    def has_damage(self) -> bool:
+        """True if damaged parts were left out; valid once all was read."""
         holes = self._sound.format == "OGG" and self._done < self._sound.frames
         return self._segment.damaged or holes
 
     @property
     def unfinished(self) -> bool:
-        """Whether the header says that there is more to come, or does not know."""
+        """True if the header states more audio than was read, or no length."""
         return bool(self.cut) or self._segment.open_end
 
     @property
     def error(self) -> OSError | None:
-        """Why the file itself could not be read."""
+        """The error of reading the file itself; None if there was none."""
         return self._bytes.error
 
     def skip(self, before: SegmentReader) -> None:
-        """Go on where `before`, the same segment while it was shorter, has ended.
+        """Continue after the end of `before`, the reader of the same segment when it was shorter.
 
-        Raises: soundfile.LibsndfileError.
+        Raises
+        ------
+        soundfile.LibsndfileError
+            The decoder cannot seek to that position.
         """
         self._done, self._resampler = before._done, before._resampler
         self._sound.seek(self._done)
 
     def read(self, frames: int, rate: int) -> tuple[Floats, bool]:
-        """Return about `frames` frames at `rate` Hz, (frames, channels), and whether it ended."""
+        """Read about `frames` frames, resampled to `rate` Hz.
+
+        Returns
+        -------
+        samples : shape = (frames, channels)
+            The audio.
+        ended
+            True if the segment has ended.
+        """
         if rate == self.rate:
             samples = self._decode(frames)
             return samples, len(samples) < frames
@@ -96,7 +111,7 @@ class SegmentReader:
         return resampled.reshape(-1, self.channels), ended
 
     def _decode(self, frames: int) -> Floats:
-        """Return the next `frames` frames, or fewer at the end, (frames, channels)."""
+        """Return the next `frames` frames (frames, channels), or fewer at the end."""
         samples = np.full((frames, self.channels), np.nan, np.float32)
         got, self.damaged = 0, False
         while got < frames:
@@ -110,16 +125,20 @@ class SegmentReader:
                 with quiet_stderr() if self._noisy else nullcontext():
                     more = len(self._sound.read(out=samples[got:]))
             except soundfile.LibsndfileError:
-                # What was decoded before the fault is there, though its count is not returned.
+                # The frames decoded before the fault are in the array, but their number is not
+                # returned. The array was filled with NaN, so finite values count them.
                 more = int(np.isfinite(samples[got:, 0]).sum())
             got += more
-            if got < frames and not more and not self._go_on(self._done + got):
+            if got < frames and not more and not self._skip_damage(self._done + got):
                 break
         self._done += got
         return samples[:got]
 
-    def _go_on(self, done: int) -> bool:
-        """Open what follows the damage after `done` frames, with silence for what is damaged."""
+    def _skip_damage(self, done: int) -> bool:
+        """Open the audio after the damage at frame `done`; silence replaces the damaged frames.
+
+        Return False if no audio follows.
+        """
         if self._sound.format != "FLAC" or done == self._segment.frames:
             return False
         found = flac_after(FileBytes(self._file), self._rest, done)
@@ -135,5 +154,5 @@ class SegmentReader:
         return True
 
     def close(self) -> None:
-        """Give up the decoder."""
+        """Close the decoder."""
         self._sound.close()

@@ -1,28 +1,28 @@
-"""A recording as the parts that a decoder reads one after another, each with a true header."""
+"""Segments: the recordings within a file, each with a correct header for the decoder."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import BinaryIO
 
-PIECE = 2**18  # bytes that are read at once to find something
+PIECE = 2**18  # Smallest number of bytes that a search reads from the file at once.
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One recording within a file: `head`, then the bytes from `start` to `end` of the file.
+    """One recording within a file: the bytes `head`, then the file's bytes `start` to `end`.
 
-    Files are cut off, concatenated, or have headers that state a wrong length. A decoder reads all
-    of the audio if it is given each recording alone, under a header with the true length.
+    Files may be cut off or concatenated, or their headers may state a wrong length. A decoder
+    reads all audio if it gets each recording alone, under a header with the true length.
     """
 
-    start: int
-    end: int
+    start: int  # Offset in the file.
+    end: int  # Offset in the file after the last byte.
     head: bytes = b""
-    frames: int = 0  # that the original header promises; 0 if it does not say
-    cut: str = ""  # a clause that says how the end is missing; empty if it is not
-    damaged: bool = False  # whether there is something in it that is no audio
-    open_end: bool = False  # whether its header does not say how long it is
+    frames: int = 0  # Number of frames in the original header; 0 if it states none.
+    cut: str = ""  # Clause for a message if the end is missing, else empty.
+    damaged: bool = False  # True if the segment contains bytes that are not audio.
+    open_end: bool = False  # True if the original header states no length.
 
 
 class SegmentFile:
@@ -32,16 +32,19 @@ class SegmentFile:
         self._file, self._segment = file, segment
         self._at = 0
         self._size = len(segment.head) + segment.end - segment.start
-        self.error: OSError | None = None  # libsndfile cannot pass it on
+        self.error: OSError | None = None  # Kept here, because libsndfile cannot pass it on.
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Set the position in bytes as `io.IOBase.seek` does, and return it."""
         self._at = max(0, offset + (0, self._at, self._size)[whence])
         return self._at
 
     def tell(self) -> int:
+        """Return the position in bytes."""
         return self._at
 
     def read(self, count: int) -> bytes:
+        """Return up to `count` bytes. A read error is kept in `error` and ends the data."""
         head, at = self._segment.head, self._at
         data = head[at : at + count]
         if len(data) < count and at + len(data) < self._size:
@@ -56,9 +59,9 @@ class SegmentFile:
 
 
 class FileBytes:
-    """The bytes of a file, read in pieces as they are asked for.
+    """The bytes of a file, read in pieces on demand.
 
-    A memory map would end the process if another program shortens the file meanwhile.
+    A memory map is not used, because it kills the process if another program shortens the file.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -74,7 +77,7 @@ class FileBytes:
         return self._piece[start - self._start : stop - self._start]
 
     def find(self, mark: bytes, start: int, stop: int) -> int:
-        """Return where `mark` first is between `start` and `stop`; -1 if nowhere."""
+        """Return the first offset of `mark` between `start` and `stop`; -1 if it is not there."""
         while start < stop:
             piece = self[start : min(stop, start + PIECE)]
             found = piece.find(mark)

@@ -1,4 +1,4 @@
-"""Which source the setting `device` means."""
+"""Open the audio source that the setting `device` names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from edge.audio.devices import find_again, find_input, look_again, open_streams, opening
+from edge.audio.devices import find_again, find_input, open_streams, opening, refresh_devices
 from edge.audio.ffmpeg import FfmpegSource
 from edge.audio.file import AUDIO_SUFFIXES, FileSource, Source
 from edge.audio.microphone import MicrophoneSource
@@ -17,14 +17,19 @@ from edge.device_setting import printable
 from edge.errors import AudioError, UnavailableError, UnknownFormatError
 from edge.urls import is_url
 
-ASSUMED_RATE = 16_000  # Hz; counts the time in which a source that was never open is away.
+ASSUMED_RATE = 16_000  # Rate in Hz of the lost frames of a source that was never open.
 
 
 def open_source(device: str, config: StreamConfig) -> Source:
-    """The source that `device` means, opened as `config` says.
+    """Open the source that `device` names, with the settings of `config`.
 
-    Raises: AudioError or DeviceError if there is none, and waiting would not help;
-    UnavailableError, of the latter, if a stream is down now.
+    Raises
+    ------
+    AudioError
+        The source holds no audio that can be read.
+    DeviceError
+        There is no such device. If a stream is down now and may come back, it is the subclass
+        UnavailableError.
     """
     fast, channel = config.fast, config.channel
     if device == "-":
@@ -38,14 +43,14 @@ def open_source(device: str, config: StreamConfig) -> Source:
 
 
 def waiting_source(device: str, config: StreamConfig, reason: Exception) -> Source:
-    """Return a source that waits until `device`, absent for `reason`, can be opened."""
+    """Return a source that waits until `device` can be opened; `reason` says why it cannot now."""
     missing = MissingSource(printable(device), ASSUMED_RATE, UnavailableError(str(reason)))
 
     def again() -> Source:
         if _is_microphone(device):
             with opening:
                 if not open_streams:
-                    look_again()  # It may have been plugged in since.
+                    refresh_devices()  # The device may have been plugged in since the last listing.
         return open_source(device, config)
 
     return ReconnectingSource(missing, again)
@@ -54,7 +59,7 @@ def waiting_source(device: str, config: StreamConfig, reason: Exception) -> Sour
 def excludes(one: str, other: str) -> bool:
     """Return True if device `other` may fail to open while device `one` is open.
 
-    A sound card may let in one stream only, and so may a camera. A pipe gives its audio once.
+    A sound card or a camera may allow only one stream. A pipe gives its audio only once.
     """
     if _is_microphone(one) and _is_microphone(other):
         return True
@@ -73,7 +78,7 @@ def _is_microphone(device: str) -> bool:
 
 
 def _is_file(device: str) -> bool:
-    """Return True if `device` is the path of a file, whether it is there or not."""
+    """Return True if `device` is the path of a file, which need not exist."""
     suffix = os.path.splitext(device)[1].lower()
     if suffix in AUDIO_SUFFIXES or os.sep in device or "\0" in device:
         return True
@@ -81,9 +86,12 @@ def _is_file(device: str) -> bool:
 
 
 def _path(device: str) -> Path:
-    """Return the path that `device` may be, with "~" as the user's home.
+    """Return `device` as a path, with "~" expanded to the user's home.
 
-    Raises: AudioError if it names the home of a user who does not exist.
+    Raises
+    ------
+    AudioError
+        The path names the home of a user who does not exist.
     """
     try:
         return Path(device).expanduser()
@@ -92,21 +100,25 @@ def _path(device: str) -> Path:
 
 
 def open_recording(path: Path, config: StreamConfig) -> Source:
-    """Open what lies at `path`: a file, which ffmpeg reads if libsndfile does not, or a pipe.
+    """Open the file or the pipe at `path`. ffmpeg reads a file that libsndfile cannot read.
 
-    Raises: AudioError if it holds no audio, or may not be read.
+    Raises
+    ------
+    AudioError
+        There is no audio at `path`, or it cannot be read.
     """
     fast, channel = config.fast, config.channel
     try:
         piped = is_pipe(path)
     except (OSError, ValueError):
-        piped = False  # what is wrong is said where it is opened
+        piped = False  # FileSource reports the error when it opens the path.
     if piped:
         return named_pipe(path, config.rate, config.channels, fast, channel)
     try:
         return FileSource(path, fast, channel=channel)
     except UnknownFormatError:
-        # Of a file that is called .wav, and is none, ffmpeg would not help the user who lacks it.
+        # The file's suffix is one of libsndfile's formats, but its content is not. If ffmpeg is
+        # missing, this error is better than the advice to install ffmpeg, which would not help.
         if path.suffix.lower() in AUDIO_SUFFIXES and shutil.which("ffmpeg") is None:
             raise
     return FfmpegSource(str(path), fast, channel)

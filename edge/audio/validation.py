@@ -1,4 +1,4 @@
-"""Audio as devices give it, validated: values that are no numbers, and clipping, are told of."""
+"""Validate audio from devices: warn about clipping and about values that are not numbers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ from edge.inference.features import Floats
 
 log = logging.getLogger(__name__)
 
-LARGEST = 1e6  # 120 dB above full scale: no converter gives this.
-FULL_SCALE = 0.999  # of a converter's range; what is above has been cut off there
-CLIPPED_SHARE = 0.002  # of the samples; a single loud bang clips fewer
-OVER_S = 60.0  # without it, and a fault is over: the next is told again
+LARGEST = 1e6  # Largest valid absolute value: 120 dB above full scale, beyond any converter.
+FULL_SCALE = 0.999  # Absolute value from which a sample counts as clipped; full scale is 1.
+# Share of clipped samples in a block above which a warning is logged. A single loud bang clips
+# fewer samples.
+CLIPPED_SHARE = 0.002
+OVER_S = 60.0  # A fault that is absent for these seconds is over; the next is logged again.
 
 
 @dataclass
 class _Fault:
-    """Something that is told once while it lasts."""
+    """A fault that is logged once while it lasts."""
 
     message: str
-    last_s: float = field(default=-OVER_S)  # by the monotonic clock
+    last_s: float = field(default=-OVER_S)  # Monotonic time in seconds when it was last seen.
 
     def seen(self, name: str) -> None:
+        """Record that source `name` has the fault now, and log it if it is new."""
         now_s = time.monotonic()
         if now_s - self.last_s >= OVER_S:
             log.warning(self.message, name)
@@ -36,13 +39,17 @@ class _Fault:
 
 
 def validated(source: Source) -> Iterator[Block]:
-    """The blocks of `source`; what is no number in them is taken for silence."""
+    """Yield the blocks of `source`, with invalid values replaced by silence.
+
+    Clipping and invalid values (NaN, infinity, above LARGEST) are logged.
+    """
     broken = _Fault("%s: gives values that are no numbers; they are taken for silence")
     clipped = _Fault("%s: is clipped, and captions may be less true; turn its level down")
     for block in source.blocks():
         samples = block.samples
         if len(samples):
-            # NaN is not below the limit either. Powers of larger values overflow to infinity.
+            # The comparison is negated, so that NaN counts as invalid too. Powers of values above
+            # the limit would overflow to infinity.
             if not np.abs(samples).max() <= LARGEST:
                 broken.seen(source.name)
                 samples = np.where(np.abs(samples) <= LARGEST, samples, np.float32(0.0))
@@ -53,5 +60,5 @@ def validated(source: Source) -> Iterator[Block]:
 
 
 def _clipped_share(samples: Floats) -> float:
-    """Of the samples of the worst channel, those at the end of the range."""
+    """Return the share of clipped samples in the channel that clips most."""
     return float((np.abs(samples) >= FULL_SCALE).mean(axis=0).max())

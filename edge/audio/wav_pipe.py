@@ -1,4 +1,4 @@
-"""WAV from a pipe, which cannot be read as a file: its header, then PCM without an end."""
+"""Read WAV from a pipe, which cannot seek: the header, then PCM that may have no end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from edge.audio.pcm import PcmSource
 from edge.errors import AudioError
 from edge.inference.features import Floats
 
-INTEGER, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # codes of formats
-# By code and bits of a sample.
+INTEGER, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE  # Format codes of the chunk "fmt ".
+# NumPy type of a sample without byte order, by format code and bits per sample. "i3" (24 bits) is
+# not known to NumPy and is converted here.
 KINDS = {
     (INTEGER, 8): "u1",
     (INTEGER, 16): "i2",
@@ -29,17 +30,27 @@ KINDS = {
 class WavHeader:
     """The header of a WAV file."""
 
-    rate: int
+    rate: int  # Hz
     channels: int
-    kind: str  # of a sample, as NumPy writes it
-    audio: int  # bytes before the audio
-    length: int  # of the audio in bytes, as the header states it; 0 if it does not know
+    kind: str  # Byte order and type of a sample in NumPy's notation.
+    audio: int  # Bytes before the audio.
+    length: int  # Length of the audio in bytes, as the header states it; 0 if unknown.
 
 
 def wav_header(head: bytes, ended: bool) -> WavHeader | None:
-    """Return the header of the WAV that `head` begins; None if more of it must be read.
+    """Return the header of a WAV from its first bytes; None if more bytes are needed.
 
-    Raises: ValueError if it is not plain PCM.
+    Parameters
+    ----------
+    head
+        The first bytes.
+    ended
+        True if the pipe ends after `head`.
+
+    Raises
+    ------
+    ValueError
+        The WAV does not hold plain PCM, or its header is not valid.
     """
     order = ">" if head[:4] == b"RIFX" else "<"
     at, form = 12, b""
@@ -69,7 +80,7 @@ def wav_header(head: bytes, ended: bool) -> WavHeader | None:
 
 
 class WavPipe(PcmSource):
-    """The audio of a WAV whose header was read from a pipe."""
+    """The audio of a WAV whose header has already been read from a pipe."""
 
     def __init__(
         self,
@@ -80,10 +91,31 @@ class WavPipe(PcmSource):
         channel: int | None,
         first: bytes,
     ) -> None:
-        """`first`: what was read of the pipe, from the beginning of the WAV on."""
+        """Prepare to read `pipe`.
+
+        Parameters
+        ----------
+        name
+            Name of the pipe in messages.
+        pipe
+            The pipe, which stays the caller's.
+        header
+            The header of the WAV.
+        fast
+            True to read as fast as possible, False to read in real time.
+        channel
+            The channel to return, counted from 1; None for all.
+        first
+            Bytes already read from the pipe; `header.audio` of them precede the audio.
+
+        Raises
+        ------
+        AudioError
+            The WAV has no such channel.
+        """
         self.name, self.dtype = name, header.kind
-        self._left = header.length  # bytes that the header promises, of what is not read yet
-        self._bounded = header.length > 0
+        self._left = header.length  # Bytes of audio that the header states and are still unread.
+        self._bounded = header.length > 0  # True while the length in the header applies.
         first = first[header.audio :]
         super().__init__(pipe, header.rate, header.channels, fast, channel, first)
 
@@ -92,7 +124,8 @@ class WavPipe(PcmSource):
         data = super()._more(count if not self._bounded or at_end else min(count, self._left))
         if data is None:
             return None
-        if at_end:  # what follows is a chunk that holds no audio; or the header stated too little
+        # After the stated length comes a chunk without audio, or the header states too little.
+        if at_end:
             self._bounded = False
             return b"" if data[:4] in FOLLOWERS else data
         self._left -= len(data)

@@ -1,1 +1,1 @@
-"""From samples to a caption: features, model bundles, backends, search."""
+"""Turn samples into a caption: features, model bundles, backends and beam search."""

@@ -1,4 +1,4 @@
-"""Beam search over a backend, all beams in one step; with one beam it is greedy."""
+"""Beam search over a backend: one decoder step for all beams. One beam is greedy search."""
 
 from __future__ import annotations
 
@@ -15,18 +15,34 @@ from edge.inference.features import Floats
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A token sequence, without start and end."""
+    """A token sequence without the start and end tokens."""
 
     tokens: list[int]
-    score: float  # mean log-probability of its tokens, the end among them
+    score: float  # Mean log-probability of the tokens, including the end token.
 
 
 def search(backend: Backend, memory: Floats, spec: DecoderSpec, options: SearchSpec) -> Hypothesis:
-    """The best of the first `options.beam` sequences that end.
+    """Return the best of the first `options.beam` sequences that end.
 
-    Beams are ranked by summed log-probability while they grow, and by its mean once they have
-    ended; at `max_tokens` every beam ends. It is the search of the paper's published code, which
-    goes on where two that end together take the count past `options.beam`.
+    Unfinished beams are ranked by the sum of their log-probabilities, finished ones by the mean.
+    Every beam ends at `options.max_tokens`. This is the search of the paper's published code. It
+    continues if two beams end in the same step and take the count past `options.beam`.
+
+    Parameters
+    ----------
+    backend
+        The loaded model.
+    memory : shape = (layers, 2, heads, length, width)
+        Output of `backend.encode`.
+    spec
+        Special tokens of the decoder.
+    options
+        Settings of the search.
+
+    Returns
+    -------
+    Hypothesis
+        The sequence with the highest mean log-probability.
 
     Raises
     ------
@@ -34,8 +50,8 @@ def search(backend: Backend, memory: Floats, spec: DecoderSpec, options: SearchS
         The logits hold NaN or infinity, or allow no token.
     """
     past = backend.start()
-    grown: list[list[int]] = [[]]  # the tokens of each beam that has not ended
-    sums: Floats = np.zeros(1, np.float32)
+    beams: list[list[int]] = [[]]  # Tokens of each unfinished beam.
+    scores: Floats = np.zeros(1, np.float32)  # Summed log-probability of each unfinished beam.
     last = [spec.start]
     ended: list[Hypothesis] = []
     for length in range(1, options.max_tokens + 1):
@@ -44,42 +60,59 @@ def search(backend: Backend, memory: Floats, spec: DecoderSpec, options: SearchS
             raise ModelError("gives values that are no numbers (NaN or infinity)")
         logits[:, options.forbidden] = -np.inf
         steps = log_softmax(logits)
-        for row, tokens in zip(steps, grown, strict=True):
-            if again := repeating(tokens, options.no_repeat_ngram):
-                row[again] = -np.inf
-        steps += sums[:, None]
-        parents, last, sums_of = [], [], []
-        longer = []
-        for place, total in _largest(steps.ravel(), options.beam):
-            parent, token = divmod(place, steps.shape[1])
-            tokens = [*grown[parent], token]
+        for row, tokens in zip(steps, beams, strict=True):
+            if repeated := repeating(tokens, options.no_repeat_ngram):
+                row[repeated] = -np.inf
+        steps += scores[:, None]
+        parents, last, next_scores = [], [], []
+        next_beams = []
+        for index, total in _largest(steps.ravel(), options.beam):
+            parent, token = divmod(index, steps.shape[1])
+            tokens = [*beams[parent], token]
             if token == spec.end or length == options.max_tokens:
-                said = tokens[:-1] if token == spec.end else tokens
-                ended.append(Hypothesis(said, total / length))
+                words = tokens[:-1] if token == spec.end else tokens
+                ended.append(Hypothesis(words, total / length))
             else:
                 parents.append(parent)
                 last.append(token)
-                sums_of.append(total)
-                longer.append(tokens)
+                next_scores.append(total)
+                next_beams.append(tokens)
         best = max((hypothesis.score for hypothesis in ended), default=-np.inf)
-        # No beam gains by growing: at the best, its sum stays as it is to the end.
-        if len(ended) == options.beam or max(sums_of, default=-np.inf) / options.max_tokens <= best:
+        # A sum of log-probabilities never rises. The best possible mean of an unfinished beam is
+        # therefore its present sum over the maximum length.
+        bound = max(next_scores, default=-np.inf) / options.max_tokens
+        if len(ended) == options.beam or bound <= best:
             break
-        past, grown, sums = past[:, :, parents], longer, np.array(sums_of, np.float32)
+        past, beams = past[:, :, parents], next_beams
+        scores = np.array(next_scores, np.float32)
     if not ended:
         raise ModelError("allows no token that could follow")
     return max(ended, key=lambda hypothesis: hypothesis.score)
 
 
 def log_softmax(logits: Floats) -> Floats:
-    """Log-probabilities of `logits` (rows, vocabulary)."""
+    """Return the log-probabilities of `logits`; both have the shape (rows, vocabulary)."""
     shifted = logits - logits.max(1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(1, keepdims=True))
     return shifted
 
 
 def probabilities(backend: Backend, memory: Floats, tokens: list[int]) -> Floats:
-    """Of what follows each of `tokens`, the start token first; shape = (tokens, vocabulary)."""
+    """Return the probabilities of the token that follows each of `tokens`.
+
+    Parameters
+    ----------
+    backend
+        The loaded model.
+    memory : shape = (layers, 2, heads, length, width)
+        Output of `backend.encode`.
+    tokens
+        Tokens to feed to the decoder, beginning with the start token.
+
+    Returns
+    -------
+    shape = (tokens, vocabulary)
+    """
     past, rows = backend.start(), []
     for token in tokens:
         logits, past = backend.step([token], past, memory)
@@ -88,7 +121,7 @@ def probabilities(backend: Backend, memory: Floats, tokens: list[int]) -> Floats
 
 
 def repeating(tokens: list[int], n: int) -> list[int]:
-    """The tokens that would make the last `n` of `tokens` and themselves an n-gram said before."""
+    """Return the tokens that would complete an n-gram which `tokens` already contains."""
     if n == 0 or len(tokens) < n:
         return []
     tail = tokens[len(tokens) - n + 1 :]
@@ -97,16 +130,16 @@ def repeating(tokens: list[int], n: int) -> list[int]:
 
 
 def _largest(values: Floats, count: int) -> list[tuple[int, float]]:
-    """Places of the `count` largest finite `values` and these, largest first; of equals the first.
+    """Return index and value of the `count` largest finite `values`, in descending order.
 
-    Each is taken out of `values`.
+    The first of equal values comes first. The values found are replaced by -inf in `values`.
     """
     found = []
     for _ in range(count):
-        place = int(values.argmax())
-        value = float(values[place])
+        index = int(values.argmax())
+        value = float(values[index])
         if not math.isfinite(value):
             break
-        found.append((place, value))
-        values[place] = -np.inf
+        found.append((index, value))
+        values[index] = -np.inf
     return found

@@ -1,4 +1,4 @@
-"""Model bundles: a folder with `manifest.json` and the files whose checksums it holds.
+"""Read model bundles: a folder with `manifest.json` and the files whose checksums it lists.
 
 docs/bundle.md describes every key.
 """
@@ -19,7 +19,7 @@ from edge.schema import fill
 
 VERSION = 2
 MANIFEST = "manifest.json"
-# Format: the files that hold the graphs.
+# Files that hold the graphs, by format.
 GRAPHS = {
     "onnx": ("encoder.onnx", "decoder.onnx"),
     "openvino": ("encoder.xml", "encoder.bin", "decoder.xml", "decoder.bin"),
@@ -28,7 +28,7 @@ GRAPHS = {
 
 @dataclass(frozen=True)
 class DecoderSpec:
-    """The shapes of the decoder's cache, and its special tokens."""
+    """Shape of the decoder's cache, and its special tokens."""
 
     layers: int
     heads: int
@@ -40,51 +40,54 @@ class DecoderSpec:
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """How captions are searched."""
+    """Settings of the beam search."""
 
-    beam: int  # 1 is greedy
-    max_tokens: int  # the end token included
-    no_repeat_ngram: int  # no n tokens in a row come twice; 0 is off
-    forbidden: list[int]  # tokens that are never said
+    beam: int  # Number of beams; 1 is greedy search.
+    max_tokens: int  # Maximum length of a caption, including the end token.
+    no_repeat_ngram: int  # No n-gram of this length occurs twice; 0 turns the rule off.
+    forbidden: list[int]  # Tokens that never occur in a caption.
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model: what its manifest says, and its graphs, verified."""
+    """A model: the contents of its manifest, and its verified graphs."""
 
     name: str
     precision: str
-    format: str  # one of GRAPHS
+    format: str  # A key of GRAPHS.
     licence: str
     features: FeatureSpec
     decoder: DecoderSpec
     search: SearchSpec
     vocabulary: list[str]
-    quiet_captions: frozenset[str]  # what the model says when it hears nothing
+    quiet_captions: frozenset[str]  # Captions that the model gives to silence.
     training: dict[str, Any]
     metrics: dict[str, float]
     graphs: dict[str, bytes]
 
     def text(self, tokens: list[int]) -> str:
-        """The words of `tokens`."""
+        """Return the words of `tokens`, separated by spaces."""
         return " ".join(self.vocabulary[token] for token in tokens)
 
 
 def default_bundle() -> Path:
-    """The folder of the model that ships in the package."""
+    """Return the folder of the model that ships with the package."""
     return Path(str(files("edge") / "model"))
 
 
 def size_mb(folder: Path) -> float:
-    """What the bundle in `folder` takes on disk."""
+    """Return the size of the bundle in `folder` on disk in MB (10^6 bytes)."""
     return sum(file.stat().st_size for file in folder.iterdir()) / 1e6
 
 
 def load_bundle(folder: Path) -> Bundle:
     """Read and verify the bundle in `folder`.
 
-    Raises: BundleError if a file is missing, altered, of a version that this program does not
-    know, or a graph reads data from a file without a checksum.
+    Raises
+    ------
+    BundleError
+        A file is missing or altered, the manifest has a version that this program does not know,
+        or a graph reads data from a file without a checksum.
     """
     path = folder / MANIFEST
     manifest = read_manifest(folder)
@@ -116,9 +119,12 @@ MEND = "install the model again, or export it again"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest in `folder`, of this version, not checked further.
+    """Return the manifest in `folder`; only its version is checked.
 
-    Raises: BundleError.
+    Raises
+    ------
+    BundleError
+        The manifest cannot be read, is not JSON, or has another version.
     """
     path = folder / MANIFEST
     try:
@@ -139,7 +145,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _check(bundle: Bundle) -> None:
-    """Raises: ValueError where the parts of `bundle` do not go together."""
+    """Check that the parts of `bundle` fit together.
+
+    Raises
+    ------
+    ValueError
+        A token is outside the vocabulary, or a value is out of range.
+    """
     words = len(bundle.vocabulary)
     if not all(isinstance(word, str) for word in [*bundle.vocabulary, *bundle.quiet_captions]):
         raise ValueError("vocabulary or quiet_captions: holds what is not text")
@@ -162,9 +174,15 @@ def _check(bundle: Bundle) -> None:
 
 
 def _check_graph(path: Path, graph: bytes) -> None:
-    """Raises: BundleError if `graph` is of another format than its name says, or not complete."""
+    """Check that `graph` has the format that its file name says, and is complete.
+
+    Raises
+    ------
+    BundleError
+        The graph has another format, or keeps its weights in another file.
+    """
     if path.suffix == ".xml" and not graph.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        # OpenVINO reads ONNX graphs too, whatever they are called.
+        # OpenVINO would also read an ONNX graph, whatever the name of its file.
         raise BundleError(f"{path}: is no graph of OpenVINO; {MEND}")
     if path.suffix != ".onnx":
         return

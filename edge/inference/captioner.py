@@ -1,4 +1,4 @@
-"""From the features of one window to a sentence."""
+"""Turn the features of one window into a caption."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from edge.inference.bundle import Bundle, default_bundle, load_bundle
 from edge.inference.features import FeatureSpec, Floats, LogMel, check_samples, level_db
 from edge.streaming.activity_gate import loud_db
 
-MIN_FRAMES = 96  # about 1 s; a shorter sound is set in silence
+MIN_FRAMES = 96  # Shortest input of the model in frames (about 1 s); silence pads shorter windows.
 
 
 @dataclass(frozen=True)
 class Description:
-    """What was heard in a window."""
+    """The caption of a window."""
 
     text: str
-    confidence: float  # geometric mean of the tokens' probabilities
-    quiet: bool  # nothing sounds: the window is quiet, or the model says so
+    confidence: float  # Geometric mean of the tokens' probabilities.
+    quiet: bool  # True if the level is below the limit, or the model's caption means silence.
 
 
 class Captioner:
-    """A loaded model. Threads that share it take turns."""
+    """A loaded model that several threads can share; a lock lets one run it at a time."""
 
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         self.bundle, self._backend = bundle, backend
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def hypothesis(self, features: Floats) -> Hypothesis:
-        """Return the tokens that the search of the bundle finds for `features` (frames, mels).
+        """Return the tokens that the beam search finds for `features` (frames, mels).
 
         Raises
         ------
         ModelError
-            The model gives values that are no numbers.
+            The model gives NaN or infinity, or allows no token.
         """
         try:
-            with self._turn:
+            with self._lock:
                 memory = self._backend.encode(_at_least(features, MIN_FRAMES, self.bundle.features))
                 return search(self._backend, memory, self.bundle.decoder, self.bundle.search)
         except ModelError as error:
@@ -55,13 +55,16 @@ class Captioner:
             ) from None
 
     def describe(self, features: Floats) -> Description:
-        """Caption `features` (frames, mels), however quiet they are.
+        """Caption `features` (frames, mels) without a check of their level.
 
-        Raises: ModelError.
+        Raises
+        ------
+        ModelError
+            The model gives NaN or infinity, or allows no token.
         """
-        found = self.hypothesis(features)
-        text = self.bundle.text(found.tokens)
-        return Description(text, float(np.exp(found.score)), text in self.bundle.quiet_captions)
+        best = self.hypothesis(features)
+        text = self.bundle.text(best.tokens)
+        return Description(text, float(np.exp(best.score)), text in self.bundle.quiet_captions)
 
     def describe_audio(
         self, samples: NDArray[np.floating[Any]], quiet_db: float = StreamConfig.quiet_db
@@ -73,15 +76,20 @@ class Captioner:
         samples : shape = (samples,)
             Mono audio at the model's rate; full scale is 1.
         quiet_db
-            Level in dB re full scale. Below it the window is quiet: the text is empty, and the
-            model is not asked. It is the rule, and the default, of `aac-stream`.
+            Level in dB re full scale. If the window is below it, the text is empty and the model
+            does not run. `aac-stream` uses the same rule and the same default.
+
+        Returns
+        -------
+        Description
+            The caption and its confidence.
 
         Raises
         ------
         ValueError
-            `samples` are not audio: of another type or shape, not finite, or too short.
+            `samples` have another type or shape, are not finite, or are too short.
         ModelError
-            The model gives values that are no numbers.
+            The model gives NaN or infinity, or allows no token.
         """
         spec = self.bundle.features
         features = LogMel(spec)(check_samples(samples, spec))
@@ -93,11 +101,23 @@ class Captioner:
 def load_captioner(
     folder: Path | None = None, threads: int = 1, backend: str = "onnx", beam: int | None = None
 ) -> Captioner:
-    """The captioner of the bundle in `folder`, or of the default bundle.
+    """Load the model in `folder` and return its captioner.
 
-    `beam` replaces the bundle's own number of beams.
+    Parameters
+    ----------
+    folder
+        Folder of the model bundle; None is the default bundle.
+    threads
+        Number of threads of the runtime.
+    backend
+        Name of the runtime, a key of `edge.inference.backends.RUNTIMES`.
+    beam
+        Number of beams; None keeps the bundle's own.
 
-    Raises: BundleError.
+    Raises
+    ------
+    BundleError
+        The bundle is not valid, the backend is not installed, or it cannot run the graphs.
     """
     bundle = load_bundle(folder or default_bundle())
     if beam is not None:
@@ -106,7 +126,7 @@ def load_captioner(
 
 
 def _at_least(features: Floats, frames: int, spec: FeatureSpec) -> Floats:
-    """`features` with frames of digital silence after it, if it is shorter than `frames`."""
+    """Return `features`, padded at the end with digital silence to at least `frames` frames."""
     silence = (10.0 * np.log10(spec.floor) - spec.mean) / spec.std
     short = max(0, frames - len(features))
     return np.pad(features, ((0, short), (0, 0)), constant_values=silence)

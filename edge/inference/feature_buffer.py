@@ -1,4 +1,4 @@
-"""The features of any window of a stream, from audio that arrives in blocks of any size."""
+"""Compute the features of any window of a stream that arrives in blocks of any size."""
 
 from __future__ import annotations
 
@@ -10,35 +10,37 @@ from edge.inference.features import FeatureSpec, Floats, LogMel, LogMelStream, l
 
 
 class FeatureBuffer(Protocol):
-    """Counts in hops from the first sample on."""
+    """Buffer of a stream whose windows are counted in hops from the first sample."""
 
     @property
     def heard(self) -> int:
-        """Hops that a window may span so far."""
+        """Number of hops received so far: the largest valid end of a window."""
 
     def push(self, samples: Floats) -> None:
-        """Mono samples at the model's rate."""
+        """Append mono `samples` at the model's rate; shape = (samples,)."""
 
     def window(self, start: int, end: int) -> tuple[Floats, Floats]:
-        """Features (frames, mels) from hop `start` to `end`, and the level of each frame in dB."""
+        """Return features (frames, mels) and levels in dB (frames,) from hop `start` to `end`."""
 
     def forget(self, before: int) -> None:
-        """No window will start before the hop `before`."""
+        """Drop the data before the hop `before`; no later window starts there."""
 
 
 def feature_buffer(spec: FeatureSpec) -> FeatureBuffer:
-    """Windows that share their frames, where `spec` allows it."""
-    return _OwnFrames(spec) if spec.centred or spec.top_db is not None else _SharedFrames(spec)
+    """Return a buffer whose windows share their frames if `spec` allows it."""
+    return (
+        _FramesPerWindow(spec) if spec.centred or spec.top_db is not None else _SharedFrames(spec)
+    )
 
 
 class _SharedFrames:
-    """Each frame, and its level, is computed once."""
+    """Buffer that computes each frame and its level once."""
 
     def __init__(self, spec: FeatureSpec) -> None:
         self._spec, self._stream = spec, LogMelStream(spec)
         self._frames: Floats = np.zeros((0, spec.n_mels), np.float32)
         self._levels: Floats = np.zeros(0, np.float32)
-        self._first = 0  # number of the first frame that is kept
+        self._first = 0  # Index of the oldest buffered frame.
 
     @property
     def heard(self) -> int:
@@ -60,13 +62,16 @@ class _SharedFrames:
         self._first = first
 
 
-class _OwnFrames:
-    """For features that depend on where a window starts and ends, or on its loudest frame."""
+class _FramesPerWindow:
+    """Buffer that computes the frames of each window anew.
+
+    It serves features that depend on where a window starts and ends, or on its loudest frame.
+    """
 
     def __init__(self, spec: FeatureSpec) -> None:
         self._spec, self._hop, self._log_mel = spec, spec.hop, LogMel(spec)
         self._samples: Floats = np.zeros(0, np.float32)
-        self._first = 0  # number of the first hop that is kept
+        self._first = 0  # Index of the oldest buffered hop.
 
     @property
     def heard(self) -> int:

@@ -1,4 +1,4 @@
-"""Log-mel features in NumPy: of a whole signal, or frame by frame as audio arrives."""
+"""Compute log-mel features in NumPy, of a whole signal or frame by frame as audio arrives."""
 
 from __future__ import annotations
 
@@ -10,43 +10,47 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-CHUNK = 16  # Rows of the matrix product by which a stream computes its frames.
-LARGEST_PEAK = 100.0  # Louder samples are integers that nobody scaled: full scale is 1.
+CHUNK = 16  # Number of frames (rows) in each matrix product of a stream.
+LARGEST_PEAK = 100.0  # Full scale is 1; samples above this limit are unscaled integers.
 
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """How a model wants its features; read from the bundle's manifest."""
+    """Parameters of a model's features, read from the bundle's manifest."""
 
     sample_rate: int  # Hz
-    window: int  # samples per frame, also the FFT size
-    hop: int  # samples from frame to frame
+    window: int  # Samples per frame; also the FFT size.
+    hop: int  # Samples from the start of a frame to the start of the next.
     n_mels: int
     f_min: float  # Hz
     f_max: float  # Hz
-    floor: float  # smallest mel power, before the logarithm
-    mean: float  # dB, subtracted
-    std: float  # dB, divided by
-    centred: bool = (
-        False  # frame i is around sample i * hop, the ends reflected; else it begins there
-    )
-    top_db: float | None = None  # clip what lies further below the loudest value
+    floor: float  # Smallest mel power; smaller values are clipped before the logarithm.
+    mean: float  # dB; subtracted from the log-mel values.
+    std: float  # dB; divides the difference.
+    # If True, frame i is centred on sample i * hop and the signal is reflected at its ends. If
+    # False, frame i begins at sample i * hop.
+    centred: bool = False
+    top_db: float | None = None  # dB; values further below the loudest one are clipped.
 
     def frames(self, samples: int) -> int:
-        """Number of whole frames in `samples` samples."""
+        """Return the number of whole frames in `samples` samples."""
         if self.centred:
             return samples // self.hop + 1
         return max(0, 1 + (samples - self.window) // self.hop)
 
     def samples(self, frames: int) -> int:
-        """Number of samples that `frames` frames span."""
+        """Return the number of samples that `frames` frames span."""
         return self.window + (frames - 1) * self.hop if frames else 0
 
 
 def mel_bands(spec: FeatureSpec) -> Floats:
-    """Triangular filters on the HTK mel scale, mel = 2595 log10(1 + f / 700), peaks of 1.
+    """Return triangular filters with a peak of 1 on the HTK mel scale.
 
-    Returns: shape = (window // 2 + 1, n_mels).
+    The scale is mel = 2595 log10(1 + f / 700), with f in Hz.
+
+    Returns
+    -------
+    shape = (window // 2 + 1, n_mels)
     """
 
     def to_mel(hz: float) -> float:
@@ -61,10 +65,22 @@ def mel_bands(spec: FeatureSpec) -> Floats:
 
 
 def level_db(features: Floats, spec: FeatureSpec) -> Floats:
-    """Level of each of `features` (frames, mels) in dB re the RMS of a full-scale square wave.
+    """Return the level of each frame in dB re the RMS of a full-scale square wave.
 
-    The triangles add up to one, so a frame's mel powers add up to sum |X_k|^2 over its bins, which
-    by Parseval's theorem is window / 2 * sum (w x)^2 = window^2 / 2 * 3 / 8 * mean x^2 (Hann).
+    The triangular filters add up to one, so the mel powers of a frame add up to sum |X_k|^2 over
+    its bins. By Parseval's theorem this sum is
+    window / 2 * sum (w x)^2 = window^2 / 2 * 3 / 8 * mean x^2 for a Hann window w.
+
+    Parameters
+    ----------
+    features : shape = (frames, mels)
+        Normalised log-mel features.
+    spec
+        Parameters of the features.
+
+    Returns
+    -------
+    shape = (frames,)
     """
     power = 10.0 ** ((features * spec.std + spec.mean) / 10.0)
     scale = 3.0 / 16.0 * spec.window**2
@@ -77,8 +93,8 @@ def check_samples(samples: object, spec: FeatureSpec) -> Floats:
     Raises
     ------
     ValueError
-        They are not a one-dimensional array of finite floats, from -1 to 1 at full scale, or too
-        short for one frame.
+        `samples` are not a one-dimensional array of finite floats from -1 to 1 at full scale, or
+        are shorter than one frame.
     """
     wanted = f"audio must be a 1-D array of floats from -1 to 1 at {spec.sample_rate} Hz"
     if not isinstance(samples, np.ndarray):
@@ -101,20 +117,21 @@ def check_samples(samples: object, spec: FeatureSpec) -> Floats:
 
 
 class LogMel:
-    """Normalised log-mel frames of a signal that is given whole.
+    """Normalised log-mel features of a whole signal.
 
-    Unless they are centred, frame i covers samples [i * hop, i * hop + window), so a frame is the
-    same whether its signal came whole or in pieces, and overlapping windows can share frames.
+    If frames are not centred, frame i covers the samples [i * hop, i * hop + window). A frame is
+    then the same whether the signal arrives whole or in pieces, and overlapping windows can share
+    frames.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
         self.spec = spec
         phase = 2.0 * np.pi * np.arange(spec.window) / spec.window
-        self._hann = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)  # periodic
+        self._hann = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)  # Periodic Hann window.
         self._bands = mel_bands(spec)
 
     def __call__(self, samples: Floats) -> Floats:
-        """Features of mono `samples` at the model's rate; shape = (frames, n_mels)."""
+        """Return the features of mono `samples` at the model's rate; shape = (frames, n_mels)."""
         spec = self.spec
         if spec.centred:
             half = spec.window // 2
@@ -123,7 +140,12 @@ class LogMel:
         return self.normalised(self.power(samples))
 
     def power(self, samples: Floats) -> Floats:
-        """Power spectra of the whole frames in `samples`; shape = (frames, window // 2 + 1)."""
+        """Return the power spectra of the whole frames in `samples`.
+
+        Returns
+        -------
+        shape = (frames, window // 2 + 1)
+        """
         spec = self.spec
         if len(samples) < spec.window:
             return np.zeros((0, spec.window // 2 + 1), np.float32)
@@ -132,7 +154,17 @@ class LogMel:
         return (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
 
     def normalised(self, power: Floats) -> Floats:
-        """Features of power spectra (frames, window // 2 + 1); shape = (frames, n_mels)."""
+        """Return the features of power spectra.
+
+        Parameters
+        ----------
+        power : shape = (frames, window // 2 + 1)
+            Power spectra.
+
+        Returns
+        -------
+        shape = (frames, n_mels)
+        """
         spec = self.spec
         level_db = 10.0 * np.log10(np.maximum(power @ self._bands, np.float32(spec.floor)))
         if spec.top_db is not None and len(level_db):
@@ -141,19 +173,19 @@ class LogMel:
 
 
 class LogMelStream:
-    """The same frames from audio that arrives in blocks of any size, which changes no bit of them.
+    """Log-mel features of a stream; the size of its blocks changes no bit of them.
 
-    BLAS adds up in an order that depends on the number of rows, and on the row. So frame i is
-    always row i % CHUNK of a product of CHUNK rows, of which others may be empty.
+    The order in which BLAS adds depends on the number of rows and on the row. Frame i is therefore
+    always row i % CHUNK of a matrix product with CHUNK rows. Rows without a frame are zero.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
         self._log_mel, self._spec = LogMel(spec), spec
         self._rest = np.zeros(0, np.float32)
-        self._row = 0  # Of the next frame.
+        self._row = 0  # Row of the next frame in the matrix product.
 
     def push(self, samples: Floats) -> Floats:
-        """The frames that `samples` completes; shape = (frames, n_mels)."""
+        """Return the frames that `samples` completes; shape = (frames, n_mels)."""
         self._rest = np.concatenate([self._rest, samples])
         power = self._log_mel.power(self._rest)
         self._rest = self._rest[len(power) * self._spec.hop :]

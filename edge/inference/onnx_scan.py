@@ -1,8 +1,9 @@
-"""Finds ONNX tensors whose values are in other files, without the package `onnx`.
+"""Find ONNX tensors whose values are in other files, without the package `onnx`.
 
-An ONNX graph may name a file for the values of a tensor. Such a file has no checksum in a bundle,
-and runtimes look for it in the current folder. The scan walks the wire format of Protocol Buffers
-(https://protobuf.dev/programming-guides/encoding) along the fields that can lead to a tensor.
+An ONNX graph may name a file that holds the values of a tensor. A bundle has no checksum of this
+file, and runtimes look for it in the current folder. The scan walks the wire format of Protocol
+Buffers (https://protobuf.dev/programming-guides/encoding) along the fields that can lead to a
+tensor.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 VARINT, FIXED64, BYTES, GROUP, END_GROUP, FIXED32 = range(6)
-DEEPEST = 100  # messages within each other; parsers of Protocol Buffers allow no more
+DEEPEST = 100  # Largest depth of nested messages; parsers of Protocol Buffers allow no more.
 
-# Message: the numbers of its fields that hold messages, as onnx.proto has them.
+# Field numbers whose values are messages, by message type, from onnx.proto.
 FIELDS: Mapping[str, Mapping[int, str]] = {
     "Model": {7: "Graph", 20: "Training", 25: "Function"},
     "Training": {1: "Graph", 2: "Graph"},
@@ -26,13 +27,16 @@ FIELDS: Mapping[str, Mapping[int, str]] = {
     "Sparse": {1: "Tensor", 2: "Tensor"},
     "Tensor": {},
 }
-EXTERNAL_DATA, DATA_LOCATION = 13, 14  # fields of a Tensor
+EXTERNAL_DATA, DATA_LOCATION = 13, 14  # Field numbers of a Tensor.
 
 
 def has_external_data(model: bytes) -> bool:
-    """Return True if a tensor of the ONNX file `model` says that its values are elsewhere.
+    """Return True if a tensor of the ONNX file `model` keeps its values in another file.
 
-    Raises: ValueError if `model` is not a message of Protocol Buffers.
+    Raises
+    ------
+    ValueError
+        `model` is not a Protocol Buffers message, or is nested too deeply.
     """
     return _scan(memoryview(model), "Model", 0)
 
@@ -53,11 +57,15 @@ def _scan(data: memoryview, kind: str, depth: int) -> bool:
 
 
 def _fields_of(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
-    """Yield number, wire type and value of each field; the content of BYTES is not copied."""
+    """Yield number, wire type and value of each field.
+
+    The value is an integer for VARINT, a view of the data without a copy for BYTES, and 0 for
+    other wire types.
+    """
     at, groups = 0, 0
     while at < len(data):
         tag, at = _varint(data, at)
-        tag &= 0xFFFFFFFF  # as parsers do, which drop the other bits
+        tag &= 0xFFFFFFFF  # Parsers drop the higher bits too.
         number, wire_type = tag >> 3, tag & 7
         value: int | memoryview = 0
         if wire_type == VARINT:
@@ -76,14 +84,14 @@ def _fields_of(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
             raise ValueError("is no message of Protocol Buffers")
         if at > len(data) or not number:
             raise ValueError("is no message of Protocol Buffers")
-        if not groups:  # ONNX has no groups: what is in one is skipped by every parser
+        if not groups:  # ONNX has no groups; every parser skips their content.
             yield number, wire_type, value
     if groups:
         raise ValueError("is no message of Protocol Buffers")
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    """Return the number that begins at `at`, and where the next thing begins."""
+    """Return the number that is encoded at offset `at`, and the offset after it."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):

@@ -1,4 +1,4 @@
-"""What a bundle's graphs run on: `onnx`, `openvino` or `torch`, imported only when asked for."""
+"""Runtimes for a bundle's graphs: `onnx`, `openvino` or `torch`, imported on first use."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from edge.errors import BundleError, NotInstalledError
 from edge.inference.bundle import Bundle, DecoderSpec
 from edge.inference.features import Floats
 
-# The inputs of a graph by name to its outputs in order.
+# A function that runs a graph: it takes the inputs by name and returns the outputs in order.
 Run = Callable[[Mapping[str, NDArray[np.generic]]], Sequence[Floats]]
 
-# Name: the module with `load(bundle, threads)`, which returns the runs of encoder and decoder; what
-# it imports; and what to install for that.
+# By backend name: the module, the packages that it imports, and the argument of `pip install` that
+# provides them. The module's `load(bundle, threads)` returns the functions that run the encoder
+# and the decoder.
 RUNTIMES = {
     "onnx": ("edge.inference.backends.onnx_runtime", {"onnxruntime"}, "onnxruntime"),
     "openvino": (
@@ -32,38 +33,61 @@ RUNTIMES = {
 class Backend:
     """A loaded model: one encoder run per window, one decoder step per token of all beams.
 
-    Memory, of shape = (layers, 2, heads, length, width), holds the keys and the values of a window
-    as each layer projects them. Past, (layers, 2, beams, heads, tokens, width), holds those of the
-    tokens so far.
+    The memory has shape = (layers, 2, heads, length, width). It holds the keys and values of a
+    window as each decoder layer projects them. The past has
+    shape = (layers, 2, beams, heads, tokens, width). It holds the keys and values of the tokens so
+    far.
     """
 
     def __init__(self, spec: DecoderSpec, encoder: Run, decoder: Run) -> None:
         self._spec, self._encoder, self._decoder = spec, encoder, decoder
 
     def encode(self, features: Floats) -> Floats:
-        """The memory of `features` (frames, mels)."""
+        """Return the memory of `features` (frames, mels)."""
         return self._encoder({"features": features})[0]
 
     def start(self) -> Floats:
-        """The past of one beam before its first token."""
+        """Return the past of one beam before its first token."""
         spec = self._spec
         return np.zeros((spec.layers, 2, 1, spec.heads, 0, spec.head_width), np.float32)
 
     def step(self, tokens: list[int], past: Floats, memory: Floats) -> tuple[Floats, Floats]:
-        """Logits (beams, vocabulary) of what follows each beam's token, and the longer past."""
+        """Feed one token of each beam to the decoder.
+
+        Parameters
+        ----------
+        tokens
+            Last token of each beam.
+        past : shape = (layers, 2, beams, heads, tokens, width)
+            Keys and values of the tokens before.
+        memory : shape = (layers, 2, heads, length, width)
+            Output of `encode`.
+
+        Returns
+        -------
+        logits : shape = (beams, vocabulary)
+            Logits of the next token.
+        past : shape = (layers, 2, beams, heads, tokens + 1, width)
+            The past including `tokens`.
+        """
         inputs: dict[str, NDArray[Any]] = {
             "tokens": np.array(tokens, np.int64),
             "past": past,
             "memory": memory,
         }
-        logits, longer = self._decoder(inputs)
-        return logits, longer
+        logits, present = self._decoder(inputs)
+        return logits, present
 
 
 def load_backend(name: str, bundle: Bundle, threads: int = 1) -> Backend:
-    """The backend `name` with the graphs of `bundle`, on `threads` threads.
+    """Return the backend `name` with the graphs of `bundle`, on `threads` threads.
 
-    Raises: BundleError if it is not installed, or cannot run these graphs.
+    Raises
+    ------
+    NotInstalledError
+        A package that the backend needs is not installed.
+    BundleError
+        The backend cannot run these graphs.
     """
     module, needs, package = RUNTIMES[name]
     try:

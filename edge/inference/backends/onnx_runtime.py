@@ -1,4 +1,4 @@
-"""ONNX Runtime, the default: the smallest to install, and on ARM too."""
+"""ONNX Runtime, the default backend: the smallest to install, also available on ARM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from edge.inference.features import Floats
 
 
 def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
-    """Encoder and decoder."""
+    """Return the functions that run the encoder and the decoder.
+
+    Raises
+    ------
+    BundleError
+        ONNX Runtime cannot load a graph.
+    """
 
     def run(graph: bytes, threads: int) -> Run:
         options = onnxruntime.SessionOptions()
@@ -24,12 +30,14 @@ def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         if not _has_vnni():
-            # On x86-64 its quick int8 products saturate then, and captions are wrong; not these.
-            # With VNNI the quick ones are right, and take half the time. Others ignore it.
+            # Without VNNI, the fast int8 products on x86-64 saturate and captions are wrong. This
+            # option selects exact products. With VNNI the fast products are exact and take half
+            # the time. Other architectures ignore the option.
             options.add_session_config_entry("session.x64quantprecision", "1")
-        # Else the bytes could ask for ONNX Runtime's own format, which `load_bundle` cannot check.
+        # Without this option the bytes could select ONNX Runtime's own format, which `load_bundle`
+        # cannot check.
         options.add_session_config_entry("session.load_model_format", "ONNX")
-        # Between windows a device should sleep, not spin.
+        # Idle threads sleep between windows instead of spinning.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
@@ -40,15 +48,15 @@ def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
 
     try:
         encoder = run(bundle.graphs["encoder.onnx"], threads)
-        # A step is too little work to share: waking other threads takes longer.
+        # A decoder step is too short for several threads: waking them takes longer than the step.
         return encoder, run(bundle.graphs["decoder.onnx"], threads=1)
-    except Exception as error:  # ONNX Runtime's exceptions share no base class
+    except Exception as error:  # ONNX Runtime's exceptions share no base class.
         reason = str(error).splitlines()[0]
         raise BundleError(f"model {bundle.name!r}: ONNX Runtime refuses it: {reason}") from None
 
 
 def _has_vnni() -> bool:
-    """Whether the processor is known to add up int8 products exactly; if in doubt it is not."""
+    """Return True if the processor is known to add int8 products exactly; False if in doubt."""
     found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""OpenVINO, for CPUs of Intel and ARM; reads ONNX graphs, and its own."""
+"""OpenVINO for Intel and ARM CPUs; it reads ONNX graphs and its own format."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ from edge.inference.features import Floats
 
 
 def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
-    """Encoder and decoder."""
+    """Return the functions that run the encoder and the decoder.
+
+    Raises
+    ------
+    BundleError
+        OpenVINO cannot load a graph.
+    """
     core = openvino.Core()
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
-        # Several captioners, or a captioner and the rest of a small box, share cores.
+        # Several captioners, or a captioner and other programs of a small device, share cores.
         "ENABLE_CPU_PINNING": False,
-        # By default it would compute in bf16 or f16 where the CPU can: other captions.
+        # By default OpenVINO computes in bf16 or f16 if the CPU can, which changes captions.
         "INFERENCE_PRECISION_HINT": "f32",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
-        # Its compiled subgraphs get attention over 16 tokens and more wrong (seen in 2026.4.1).
+        # The compiled subgraphs of OpenVINO compute attention over 16 or more tokens wrongly (seen
+        # in 2026.4.1).
         "SNIPPETS_MODE": "DISABLE",
     }
     if folder := _cache():
@@ -54,7 +61,10 @@ def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
 
 
 def _cache() -> Path | None:
-    """Where OpenVINO keeps compiled models, so that the next start is quick; None if nowhere."""
+    """Return the cache folder of compiled models, which makes the next start fast.
+
+    Return None if no such folder can be written.
+    """
     root = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
     folder = root / "aac-stream" / "openvino"
     if not root.is_absolute():  # The user has no home folder.

@@ -1,11 +1,12 @@
-"""PyTorch, which runs the same graphs operator by operator: to compare with, not for speed."""
+"""PyTorch, which runs the same graphs operator by operator, for comparison and not for speed."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 
-# Read once, as PyTorch's thread pool starts: between windows a device should sleep, not spin.
+# PyTorch reads this variable once, when its thread pool starts. Idle threads then sleep between
+# windows instead of spinning.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
@@ -19,7 +20,7 @@ from edge.inference.features import Floats
 
 
 def load(bundle: Bundle, threads: int) -> tuple[Run, Run]:
-    """Encoder and decoder."""
+    """Return the functions that run the encoder and the decoder."""
     torch.set_num_threads(threads)
 
     def run(graph: bytes) -> Run:

@@ -1,14 +1,15 @@
-"""OpenVINO, without the messages home that it sends when it is imported.
+"""Import OpenVINO without its telemetry.
 
-`import openvino` reports the import to its makers through the package `openvino_telemetry`; without
-that package it does not. Nothing leaves the machine here.
+`import openvino` reports the import to its makers through the package `openvino_telemetry`. This
+module hides that package, so that nothing leaves the machine.
 """
 
 from __future__ import annotations
 
 import sys
 
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as if not installed
+# With None here, the import of `openvino_telemetry` fails as if it were not installed.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 import openvino  # noqa: E402
 
