@@ -63,13 +63,13 @@ def make_app(feed: Feed, live: Live, board: Board, access: Access) -> ASGIApp:
         kind, write = WRITERS[ending]
         device = request.query_params.get("device")
         records = feed.history(device)
-        text = write(records, len({record.heard.device for record in records}) > 1)
+        text = write(records, len({record.result.device for record in records}) > 1)
         name = {"content-disposition": f'attachment; filename="captions.{ending}"'}
         return Response(text, media_type=kind, headers=name)
 
     async def health(_: Request) -> Response:
-        said = board.health()
-        return JSONResponse(said, 200 if said["status"] == "ok" else 503)
+        report = board.health()
+        return JSONResponse(report, 200 if report["status"] == "ok" else 503)
 
     async def metrics(_: Request) -> Response:
         return Response(board.metrics(), media_type=METRICS_TYPE)
@@ -125,10 +125,10 @@ class _Guard:
             if refusal is None:
                 await self._app(scope, receive, answer)
                 return
-            said = PlainTextResponse(f"{refusal.why}\n", refusal.status)
+            response = PlainTextResponse(f"{refusal.why}\n", refusal.status)
             if refusal.status == 401:
-                said.headers["www-authenticate"] = "Bearer"
-            await said(scope, receive, answer)
+                response.headers["www-authenticate"] = "Bearer"
+            await response(scope, receive, answer)
         except Exception as error:
             log.error("page: %s %r: %s", request.method, request.url.path, error, exc_info=error)
             if not begun:

@@ -13,8 +13,8 @@ from edge.web.address import address_of
 EXTRA = ("starlette", "uvicorn", "segno")
 
 
-def open_page(serve: str, hub: DeviceManager) -> Sink[Any]:
-    """Serves what `hub` hears on the address `serve`, until the sink is closed.
+def open_page(serve: str, device_manager: DeviceManager) -> Sink[Any]:
+    """Serves what `device_manager` hears on the address `serve`, until the sink is closed.
 
     Raises: OutputError if a package is missing or the address cannot be had.
     """
@@ -23,4 +23,4 @@ def open_page(serve: str, hub: DeviceManager) -> Sink[Any]:
         raise OutputError(f"serve: needs {', '.join(missing)}; type: pip install 'aac-stream[web]'")
     from edge.web.page import Page  # what follows needs the extra
 
-    return Page(address_of(serve), hub)
+    return Page(address_of(serve), device_manager)

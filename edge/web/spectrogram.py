@@ -118,7 +118,7 @@ class _Painter:
 
 
 class Spectrogram:
-    """All devices. `hear` is a listener of the hub; the rest is called in the server's thread."""
+    """All devices. `hear` is a listener of the device_manager; the rest is called in the server's thread."""
 
     def __init__(self, rate: Callable[[], int]) -> None:
         """`rate`: Hz of the samples that are heard now."""
