@@ -74,9 +74,8 @@ class Text:
     def __init__(self, labelled: bool) -> None:
         self._labelled = labelled
         self._active = ActiveEvents()
-        self._pending_quiet: set[str] = (
-            set()
-        )  # devices of which something was told since it was quiet
+        # Devices with an event line since their last "(quiet)" line.
+        self._pending_quiet: set[str] = set()
 
     def of(self, result: WindowResult) -> str:
         self._active.push(result)

@@ -88,7 +88,7 @@ class Access:
         return f"{self.cookie}={self.token}; Max-Age={YEAR_S}; Path=/; HttpOnly; SameSite=Strict"
 
     def _is_ours(self, host: str) -> bool:
-        """Return True if `host` belongs to this machine.
+        """Return True if `host` is a name of this machine, or an IP address that may be used.
 
         This check prevents DNS rebinding: a foreign host name that resolves to this machine.
         """

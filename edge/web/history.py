@@ -43,7 +43,7 @@ class Feed:
         self.changes = 0  # Number of changes so far.
         self._records: OrderedDict[int, Record] = OrderedDict()  # By key, newest change last.
         self._open: dict[tuple[str, int], int] = {}  # Key by device and event number.
-        self._lock = threading.Lock()  # Guards `_records`.
+        self._lock = threading.Lock()  # Held to push results and to read `_records`.
 
     def push(self, result: WindowResult) -> None:
         """Add the caption of a window and its event changes."""
