@@ -105,6 +105,7 @@ class ClipRecorder:
                     self._sources_wait = False
 
     def of(self, result: WindowResult) -> list[Clip] | None:
+        """Return the clips whose audio is complete after `result`, or None if there is none."""
         for event in result.events:
             key = (result.device, event.number)
             if key not in self._kept:
@@ -122,6 +123,7 @@ class ClipRecorder:
         return self._clips(result.device, now_s)
 
     def end(self) -> list[Clip] | None:
+        """Return the clips of all remaining events, or None if there is none."""
         devices = dict.fromkeys(device for device, _ in self._waiting)
         return [c for device in devices for c in self._clips(device, float("inf")) or []] or None
 

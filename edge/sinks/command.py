@@ -85,6 +85,7 @@ class CommandSink:
         self._reader.start()
 
     def of(self, result: WindowResult) -> list[Call] | None:
+        """Return a call for each due event that opens in `result`, or None if there is none."""
         new = self._active.push(result)
         return [_call(result, event) for event in new if self._is_due(result, event)] or None
 
@@ -102,7 +103,7 @@ class CommandSink:
         return result.began is None or time.time() - result.began.timestamp() - now_s < STALE_S
 
     def end(self) -> None:
-        return None
+        """Add nothing: the end of a run starts no command."""
 
     def put(self, piece: list[Call]) -> None:
         """Run the command for each call.

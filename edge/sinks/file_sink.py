@@ -70,9 +70,11 @@ class FileSink:
             raise self._failed(error) from None
 
     def of(self, result: WindowResult) -> str | None:
+        """Return the text that `result` adds, or None if it adds nothing."""
         return self._with_header(self._format.of(result))
 
     def end(self) -> str | None:
+        """Return the last text of the run, or None if there is nothing to add."""
         return self._with_header(self._format.end())
 
     def _with_header(self, text: str) -> str | None:
@@ -84,6 +86,13 @@ class FileSink:
         self._format.configure(config)
 
     def reopen(self) -> None:
+        """Open the file at its path again; do nothing for standard output.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be opened. The previous file then stays open.
+        """
         if self._path is None:
             return
         file, begun = self._open(self._path)
@@ -144,6 +153,15 @@ class FileSink:
         return begun
 
     def put(self, piece: str) -> None:
+        """Write `piece` whole.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written now, or a named pipe has no reader.
+        BrokenPipeError
+            If the reader of standard output has gone.
+        """
         if self._reader_gone:
             self.reopen()
         try:
@@ -175,6 +193,7 @@ class FileSink:
             return False
 
     def close(self) -> None:
+        """Close the file once; any thread may call this. Standard output stays open."""
         if self._path is not None:
             with _closing:
                 file, self._descriptor = self._descriptor, CLOSED

@@ -36,13 +36,15 @@ class Windows:
     header, whole_file = "", False
 
     def of(self, result: WindowResult) -> str:
+        """Return a line for the caption of `result`, if there is one."""
         return "" if result.caption is None else json.dumps(result.record(result.caption)) + "\n"
 
     def end(self) -> str:
+        """Return "": every window already has its line."""
         return ""
 
     def configure(self, config: StreamConfig) -> None:
-        """A line depends on no setting."""
+        """Do nothing, because a line depends on no setting."""
 
 
 class Events:
@@ -51,13 +53,15 @@ class Events:
     header, whole_file = "", False
 
     def of(self, result: WindowResult) -> str:
+        """Return a line for each event change in `result`."""
         return "".join(json.dumps(result.record(event)) + "\n" for event in result.events)
 
     def end(self) -> str:
+        """Return "": every change already has its line."""
         return ""
 
     def configure(self, config: StreamConfig) -> None:
-        """A line depends on no setting."""
+        """Do nothing, because a line depends on no setting."""
 
 
 class Text:
@@ -78,6 +82,7 @@ class Text:
         self._pending_quiet: set[str] = set()
 
     def of(self, result: WindowResult) -> str:
+        """Return the lines that `result` adds."""
         self._active.push(result)
         prefix = f"{result.device}: " if self._labelled else ""
         out = ""
@@ -93,9 +98,11 @@ class Text:
         return out
 
     def end(self) -> str:
-        return ""  # Each event already has its line.
+        """Return "": every event already has its line."""
+        return ""
 
     def configure(self, config: StreamConfig) -> None:
+        """Label the lines if `config` has several devices."""
         self._labelled = len(devices_of(config.device)) > 1
 
 
@@ -119,14 +126,17 @@ class Subtitles:
         self._cues = Cues(_lag_s(config))
 
     def of(self, result: WindowResult) -> str:
+        """Return the cues that are final after `result`."""
         for event in result.events:
             self._cues.push(event)
         return "" if result.caption is None else self._lines(self._cues.ready(result.caption.end_s))
 
     def end(self) -> str:
+        """Return the remaining cues."""
         return self._lines(self._cues.rest())
 
     def configure(self, config: StreamConfig) -> None:
+        """Apply the maximum delay of events of `config`, if it is longer than before."""
         self._cues.wait_for(_lag_s(config))
 
     def _lines(self, cues: Iterable[Cue]) -> str:

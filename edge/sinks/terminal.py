@@ -64,11 +64,12 @@ class TerminalSink:
         self._thread.start()
 
     def of(self, result: WindowResult) -> str | None:
+        """Return the text that `result` adds, or None if it adds nothing."""
         self._active.push(result)
         return self._text.of(result) or None
 
     def end(self) -> None:
-        return None
+        """Add nothing: every event already has its line."""
 
     def configure(self, config: StreamConfig) -> None:
         """Write the label of the device in each line if there are several devices."""
@@ -93,6 +94,7 @@ class TerminalSink:
             self._live_count = len(live)
 
     def close(self) -> None:
+        """Stop the live lines, draw them a last time and restore the log handlers."""
         with self._lock:
             if self._closed.is_set():
                 return

@@ -39,16 +39,19 @@ class Connection(H11Protocol):
         self._server = server
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the time limit of the first request."""
         super().connection_made(transport)
         self._server.silent[self] = self.loop.time()
         self._timer = self.loop.call_later(SILENT_S, self._is_silent)
 
     def data_received(self, data: bytes) -> None:
+        """Process data, and count the connection as active once a request is complete."""
         super().data_received(data)
         if self.cycle is not None and self._server.silent.pop(self, None) is not None:
             self._server.patience_s = min(2.0 * self._server.patience_s, PATIENCE_S[1])
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the time limit."""
         self._timer.cancel()
         self._server.silent.pop(self, None)
         super().connection_lost(exc)

@@ -61,12 +61,14 @@ class Page:
             log.info("the page's token is in %s; its link ends in /?token=...", path)
 
     def of(self, result: WindowResult) -> WindowResult:
+        """Return `result`, which is also the piece."""
         return result
 
     def end(self) -> None:
-        return None
+        """Add nothing at the end of a run."""
 
     def put(self, piece: WindowResult) -> None:
+        """Add `piece` to the history."""
         self._feed.push(piece)
 
     def hear(self, device: str, start_s: float, samples: Floats) -> None:
@@ -74,4 +76,5 @@ class Page:
         self._spectrogram.hear(device, start_s, samples)
 
     def close(self) -> None:
+        """Stop the server."""
         self._server.close(END_S)

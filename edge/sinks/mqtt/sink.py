@@ -115,6 +115,7 @@ class MqttSink:
         ]
 
     def of(self, result: WindowResult) -> list[Message] | None:
+        """Return the messages that `result` makes necessary, or None if there is none."""
         topics, messages = self._topics[result.device], []
         self._active.push(result)
         for event in result.events:
@@ -129,6 +130,7 @@ class MqttSink:
         return messages or None
 
     def end(self) -> list[Message] | None:
+        """Return the messages of states that have changed, or None if there is none."""
         return self._changed_states() or None  # The last results have closed all events.
 
     def _changed_states(self) -> list[Message]:
@@ -141,6 +143,13 @@ class MqttSink:
         ]
 
     def put(self, piece: list[Message]) -> None:
+        """Publish the messages of `piece` and wait until the broker acknowledges all of them.
+
+        Raises
+        ------
+        OutputError
+            If there is no connection, or the broker does not acknowledge within `ANSWER_S`.
+        """
         deadline = time.monotonic() + ANSWER_S
         with self._condition:
             self._condition.wait_for(lambda: self._tried or self._cancelled, ANSWER_S)
