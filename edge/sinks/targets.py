@@ -89,10 +89,10 @@ def check_outputs(config: StreamConfig, settings: Path | None) -> None:
         if status is None:
             continue
         name = target.path or "standard output"
-        for what, other in read:
+        for description, other in read:
             if os.path.samestat(status, other):
                 raise ConfigError(
-                    f"{name}: is {what}, and must not be written; choose another file"
+                    f"{name}: is {description}, and must not be written; choose another file"
                 )
         if any(os.path.samestat(status, other) for other in outputs):
             raise ConfigError(f"also: {name} is written already; choose another file")
@@ -113,10 +113,10 @@ def _read_files(
         paths.append(("what is listened to", _standard(sys.stdin) if path == "-" else path))
     with contextlib.suppress(OSError):  # Loading the bundle reports a missing folder.
         paths += [("a part of the model", str(file)) for file in bundle.iterdir()]
-    for what, path_or_file in paths:
+    for description, path_or_file in paths:
         status = None if path_or_file is None else _regular(path_or_file)
         if status is not None:
-            yield what, status
+            yield description, status
 
 
 def _regular(path: str | int) -> os.stat_result | None:

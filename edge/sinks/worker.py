@@ -62,9 +62,8 @@ class SinkWorker:
         self._failing_since: float | None = None
         self._lost = 0  # Number of windows lost since the sink last worked.
         self._left_out = 0  # Total number of windows skipped because the sink raised an error.
-        self._logged_types: set[type[Exception]] = (
-            set()
-        )  # Types of unexpected errors logged so far.
+        # Types of unexpected errors that were logged; each type is logged once.
+        self._logged_types: set[type[Exception]] = set()
         self._reported = False
         self._thread = threading.Thread(target=self._run, name=sink.name, daemon=True)
         self._thread.start()

@@ -62,7 +62,7 @@ class Board:
         out.add("busy_seconds_total", "counter", "Time spent on it.", {"": stats.busy_s})
         cpu_s = time.process_time()
         out.add("cpu_seconds_total", "counter", "CPU time of the process.", {"": cpu_s})
-        for name, what in [
+        for name, help_text in [
             ("windows", "Windows captioned."),
             ("skipped_windows", "Windows skipped to keep up."),
         ]:
@@ -71,7 +71,7 @@ class Board:
             values: dict[str, float] = {
                 _labels(device=device): getattr(count, name) for device, count in counts.items()
             }
-            out.add(f"{name}_total", "counter", what, values)
+            out.add(f"{name}_total", "counter", help_text, values)
         lost = {_labels(device=device): count.lost_s for device, count in counts.items()}
         out.add("lost_seconds_total", "counter", "Audio that was lost.", lost)
         events: dict[str, float] = {
@@ -103,10 +103,10 @@ class _Metrics:
     def __init__(self) -> None:
         self.text = ""
 
-    def add(self, name: str, kind: str, what: str, values: Mapping[str, float]) -> None:
+    def add(self, name: str, kind: str, help_text: str, values: Mapping[str, float]) -> None:
         """Append one metric; `values` are keyed by their formatted labels."""
         name = f"aac_stream_{name}"
-        self.text += f"# HELP {name} {what}\n# TYPE {name} {kind}\n"
+        self.text += f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"
         for labels, value in values.items():
             self.text += f"{name}{labels} {value:.12g}\n"
 

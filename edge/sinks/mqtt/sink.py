@@ -76,9 +76,8 @@ class MqttSink:
         self._sent: dict[str, str] = {}  # Last payload sent to each of these topics.
 
         self._condition = threading.Condition()
-        self._problem: str | None = (
-            "does not answer"  # Reason why nothing can be sent; None if connected.
-        )
+        # The reason why nothing can be sent; None while connected.
+        self._problem: str | None = "does not answer"
         self._tried = False  # True once the first attempt to connect has ended.
         self._pending_piece: list[Message] | None = None  # The piece last handed to the client.
         self._pending_ids: set[int] = set()  # Message ids of that piece.
@@ -285,9 +284,9 @@ class MqttSink:
             self._set_problem("the connection is lost")
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        # The sink must not react to its own messages. It reacts only to "offline" while it runs,
-        # and `edge.sinks.mqtt.broker` rejects a prefix with which its own "online" would look like
-        # Home Assistant's.
+        # The sink must not react to its own messages. On its status topic it reacts only to
+        # "offline", which it does not send while it runs. `edge.sinks.mqtt.broker` rejects a prefix
+        # with which its own "online" would look like Home Assistant's.
         if message.topic == BIRTH and message.payload == b"online":
             self._publish_all()
         is_offline = message.topic == self._status and message.payload == b"offline"
