@@ -40,7 +40,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeviceManag
 
 def open_sinks(manager: SinkManager) -> dict[str, Any]:
     """The workers, by kind of sink and name."""
-    return {f"{w.kind} {o.sink.name}": o for w, o in manager._outlets.items()}
+    return {f"{w.kind} {worker.sink.name}": worker for w, worker in manager._workers.items()}
 
 
 def change(manager: SinkManager, config: StreamConfig, rate: int = RATE) -> set[str]:

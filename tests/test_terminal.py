@@ -210,7 +210,7 @@ def test_logs_go_where_they_went_whichever_terminal_closes_first(
     monkeypatch.setattr(sys, "stderr", os.fdopen(terminal, "w"))
     one, other = OnScreen(monkeypatch), OnScreen(monkeypatch)
     one.sink.close()
-    assert logger.handlers == [other.sink._logs]
+    assert logger.handlers == [other.sink._log_handler]
     logger.error("above the live line")
     assert other.lines(2)[0].endswith("above the live line")
     other.sink.close()

@@ -1,1 +1,1 @@
-"""Where captions go: each sink is a module here, and a worker gives it a thread."""
+"""Sinks: the destinations of captions. Each sink is one module and runs in a worker thread."""

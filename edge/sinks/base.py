@@ -1,8 +1,8 @@
-"""What every sink has in common: it makes pieces of what is heard, and puts them somewhere.
+"""The protocols of sinks: a sink turns results into pieces and writes or sends each piece.
 
-A `SinkWorker` owns each sink: its thread makes every call, one at a time, but for `hear`, `cancel`
-and `close`. `hear` runs in the threads of the devices; `cancel` and `close` may be called from any
-thread, at any time and more than once.
+A `SinkWorker` owns each sink. The worker's thread makes every call, one at a time, except `hear`,
+`cancel` and `close`. The device threads call `hear`. Any thread may call `cancel` and `close`, at
+any time and more than once.
 """
 
 from __future__ import annotations
@@ -17,56 +17,80 @@ Piece = TypeVar("Piece")
 
 
 class Sink(Protocol[Piece]):
-    """Where captions go. The protocols below are for sinks that can do more."""
+    """A destination of captions. The protocols below add optional abilities."""
 
-    name: str  # for messages
+    name: str  # Name of the sink in log and error messages.
 
-    def of(self, heard: WindowResult) -> Piece | None:
-        """Return what `heard` adds; None if nothing."""
+    def of(self, result: WindowResult) -> Piece | None:
+        """Return the piece that `result` adds, or None if it adds nothing."""
 
     def end(self) -> Piece | None:
-        """Return what there is to add as the run ends."""
+        """Return the last piece of the run, or None if there is nothing to add."""
 
     def put(self, piece: Piece) -> None:
-        """Write or send `piece`, all of it or nothing: it is tried again.
+        """Write or send the whole `piece` or nothing of it, because the worker tries it again.
 
-        Raises: OutputError if that does not work now, BrokenPipeError if nobody reads any more.
+        Raises
+        ------
+        OutputError
+            If the piece cannot be written now.
+        BrokenPipeError
+            If the reader has gone for good.
         """
 
     def close(self) -> None:
-        """Give back what is open."""
+        """Release all open resources."""
 
 
 @runtime_checkable
 class HearingSink(Protocol):
-    """A sink that wants the audio too."""
+    """A sink that also receives the audio."""
 
     def hear(self, device: str, start_s: float, samples: Floats) -> None:
-        """As `edge.streaming.device_manager.Listener`."""
+        """Take audio of `device`; see `edge.streaming.device_manager.Listener`.
+
+        Parameters
+        ----------
+        device
+            Label of the device in captions.
+        start_s
+            Time of the first sample in seconds.
+        samples
+            Mono samples at the model's sample rate, shape (n_samples,).
+        """
 
 
 @runtime_checkable
 class ReopeningSink(Protocol):
-    """A sink whose file may be moved away, as by logrotate."""
+    """A sink whose file another program, such as logrotate, may move away."""
 
     def reopen(self) -> None:
-        """Open anew what may have been moved away; called between two pieces.
+        """Open the file at the same path again; the worker calls this between two pieces.
 
-        Raises: OutputError; then what was open stays so.
+        Raises
+        ------
+        OutputError
+            If the file cannot be opened. The previous file then stays open.
         """
 
 
 @runtime_checkable
 class ConfigurableSink(Protocol):
-    """A sink that takes over changed settings while it is open."""
+    """A sink that applies changed settings while it is open."""
 
     def configure(self, config: StreamConfig) -> object | None:
-        """Use `config` from the next window on; return a piece to put because of it, if any."""
+        """Use `config` from the next window on.
+
+        Returns
+        -------
+        object or None
+            The piece to put because of the change, if there is one.
+        """
 
 
 @runtime_checkable
 class CancellableSink(Protocol):
-    """A sink whose `put` may wait long for others."""
+    """A sink whose `put` may wait for a long time, for example for a broker."""
 
     def cancel(self) -> None:
-        """Make a `put` that waits end soon, and every later one at once."""
+        """Make a waiting `put` end soon, and make every later `put` end at once."""

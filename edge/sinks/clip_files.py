@@ -1,7 +1,7 @@
-"""The files of clips: written whole or not at all, in place of no other file, and removed with age.
+"""The files of clips. A clip is written whole or not at all, and old clips are removed.
 
-A clip is two files, NAME.flac and NAME.json. Their names tell them from all other files in the
-folder, which are never touched.
+A clip is two files, NAME.flac and NAME.json, which never replace an existing file. Their names
+follow a pattern. Other files in the folder are never touched.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ import soundfile
 
 from edge.inference.features import Floats
 
-LONGEST_PART = 60  # bytes of a device's or an event's words in a name
-STALE_S = 86_400.0  # after which a file that was being written no longer is
+LONGEST_PART = 60  # Maximum length of a device label or event text in a file name, in bytes.
+STALE_S = 86_400.0  # Age in seconds after which a partial file counts as left by a dead process.
 
-# Time of day, or seconds since the start of a recording; device; number and words of the event; a
-# number where the name was taken.
+# The parts of a clip's name: UTC date and time, or seconds since the start of a recording; device
+# label; event number; event text; and a further number if the name was taken.
 NAME = r"(?:\d{8}T\d{6}Z|\d{6,}\.\ds)_[^_]+_\d+_[^_]+(?:_\d+)?"
 CLIP = re.compile(rf"({NAME})\.(?:flac|json)")
 PART = re.compile(rf"\.{NAME}(?:\.json)?\.part")
 
-# Latin letters that Unicode does not decompose.
+# Replacements of Latin letters that Unicode does not decompose into a letter and an accent.
 LETTERS = str.maketrans(
     {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i"}
 )
@@ -40,37 +40,68 @@ LETTERS = str.maketrans(
 
 @dataclass(frozen=True)
 class Clip:
-    """Audio to be written, and what was heard in it."""
+    """A clip to write.
 
-    path: Path  # without a suffix
-    samples: Floats  # mono, full scale is 1
+    Attributes
+    ----------
+    path
+        Path of the two files without their suffixes.
+    samples
+        Mono samples, shape (n_samples,); full scale is 1.
+    about
+        The contents of the JSON file: the event in the clip.
+    """
+
+    path: Path
+    samples: Floats
     about: dict[str, object]
 
 
 def clip_name(when: str, device: str, number: int, text: str) -> str:
     """Return the name of a clip, without a suffix.
 
-    The end of a device's label tells it from others if the label is a path.
+    A long device label is cut at its beginning, because labels that are paths differ at their end.
+
+    Parameters
+    ----------
+    when
+        UTC date and time, or seconds since the start of a recording.
+    device
+        Label of the device.
+    number
+        Number of the event.
+    text
+        Text of the event.
     """
     return f"{when}_{_slug(device, from_end=True)}_{number}_{_slug(text)}"
 
 
 def write_clip(clip: Clip, rate: int) -> None:
-    """Write `clip`, sampled at `rate` Hz, or nothing; a number is added to a name that is taken.
+    """Write both files of `clip` or none. If the name is taken, add a number to it.
 
-    Raises: OSError, soundfile.LibsndfileError.
+    Parameters
+    ----------
+    clip
+        The clip to write.
+    rate
+        Sample rate in Hz.
+
+    Raises
+    ------
+    OSError, soundfile.LibsndfileError
+        If the clip cannot be written.
     """
     encoded = io.BytesIO()
     soundfile.write(encoded, np.clip(clip.samples, -1.0, 1.0), rate, format="FLAC")
     about = (json.dumps(clip.about) + "\n").encode()
-    file, part, path = _reserved(clip.path)
+    file, part, path = _reserve_name(clip.path)
     about_path = path.with_name(f"{path.name}.json")
     about_part = path.with_name(f".{path.name}.json.part")
     done = False
     try:
-        _fill(file, encoded.getvalue())
-        about_part.unlink(missing_ok=True)  # of a run that was killed
-        _fill(os.open(about_part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), about)
+        _write_synced(file, encoded.getvalue())
+        about_part.unlink(missing_ok=True)  # Left by a killed process.
+        _write_synced(os.open(about_part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), about)
         about_part.replace(about_path)
         part.replace(path.with_name(f"{path.name}.flac"))
         done = True
@@ -81,11 +112,23 @@ def write_clip(clip: Clip, rate: int) -> None:
 
 
 def remove_old_clips(folder: Path, most_bytes: float | None, longest_s: float | None) -> None:
-    """Remove the oldest clips until no more than `most_bytes` and none older than `longest_s`.
+    """Remove clips that are too old or exceed the maximum size, and stale partial files.
 
-    The newest clip is not removed for its size. Also remove what an interrupted write left.
+    The oldest clips are removed first. The newest clip is never removed because of the size.
 
-    Raises: OSError.
+    Parameters
+    ----------
+    folder
+        The folder of the clips.
+    most_bytes
+        Maximum total size of all clips in bytes; None means no limit.
+    longest_s
+        Maximum age of a clip in seconds; None means no limit.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be read or a file cannot be removed.
     """
     now = time.time()
     sizes: dict[str, int] = defaultdict(int)
@@ -97,7 +140,7 @@ def remove_old_clips(folder: Path, most_bytes: float | None, longest_s: float | 
                 continue
             try:
                 status = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:  # another program has removed it
+            except FileNotFoundError:  # Another program has removed the file.
                 continue
             age_s = now - status.st_mtime
             if clip:
@@ -117,10 +160,15 @@ def remove_old_clips(folder: Path, most_bytes: float | None, longest_s: float | 
         total -= sizes[name]
 
 
-def _reserved(wanted: Path) -> tuple[int, Path, Path]:
-    """Return an empty file that is open, its path, and a clip's path that nothing else gets.
+def _reserve_name(wanted: Path) -> tuple[int, Path, Path]:
+    """Reserve a free name for a clip by creating its partial file.
 
-    Only who has created the file at the first path writes to the second one.
+    Only the process that created the partial file writes to the path of the clip.
+
+    Returns
+    -------
+    tuple of int, Path and Path
+        Descriptor of the empty partial file, its path, and the path of the clip without a suffix.
     """
     for number in itertools.count(1):
         path = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
@@ -136,21 +184,22 @@ def _reserved(wanted: Path) -> tuple[int, Path, Path]:
     raise AssertionError("there is always a next number")
 
 
-def _fill(file: int, data: bytes) -> None:
-    """Write `data` to the disk and close `file`."""
+def _write_synced(file: int, data: bytes) -> None:
+    """Write `data` to the descriptor `file`, flush it to the disk and close it."""
     with os.fdopen(file, "wb") as opened:
         opened.write(data)
         opened.flush()
-        os.fsync(file)  # else a power cut could leave an empty file under the final name
+        os.fsync(file)  # Otherwise a power cut could leave an empty clip.
 
 
 def _slug(text: str, from_end: bool = False) -> str:
-    """Return `text` as a part of a file's name: Latin letters without accents, others as they are.
+    """Return `text` as part of a file name.
 
-    A long text is cut at its end, or at its beginning if `from_end`.
+    Letters are lower-case. Latin letters lose their accents; letters of other scripts stay. Other
+    characters become hyphens. A long text is cut at its end, or at its beginning if `from_end`.
     """
-    apart = unicodedata.normalize("NFKD", text.lower().translate(LETTERS)).lower()
-    plain = unicodedata.normalize("NFC", re.sub(r"(?<=[a-z])[\u0300-\u036f]+", "", apart))
+    decomposed = unicodedata.normalize("NFKD", text.lower().translate(LETTERS)).lower()
+    plain = unicodedata.normalize("NFC", re.sub(r"(?<=[a-z])[\u0300-\u036f]+", "", decomposed))
     letters = [c if unicodedata.category(c)[0] in "LNM" else "-" for c in plain]
     joined = re.sub("-+", "-", "".join(letters)).strip("-").encode()
     cut = joined[-LONGEST_PART:] if from_end else joined[:LONGEST_PART]

@@ -1,4 +1,4 @@
-"""Keeps the audio around each event, only where that is asked for."""
+"""The clip recorder: keeps the audio around each event, if the user asks for it."""
 
 from __future__ import annotations
 
@@ -22,37 +22,49 @@ from edge.streaming.results import WindowResult
 
 log = logging.getLogger(__name__)
 
-LONGEST_S = 60.0  # Seconds of an event that are kept; of rain that lasts all night this is enough.
-BEHIND_S = 60.0  # Seconds by which this may be behind the newest audio; older audio is forgotten.
-STUCK_S = 5.0  # A source waits for this sink no longer if it does not move for so many seconds.
-SWEEP_S = 3600.0  # Seconds from one search for clips that are too old to the next.
+LONGEST_S = 60.0  # Maximum number of seconds kept of one event, such as rain all night.
+BEHIND_S = 60.0  # Seconds by which this sink may lag behind; older audio is dropped.
+STUCK_S = 5.0  # Seconds without progress after which sources no longer wait for this sink.
+SWEEP_S = 3600.0  # Seconds between two searches for old clips.
 
-Key = tuple[str, int]  # device and number of an event
+Key = tuple[str, int]  # Device label and number of an event.
 
 
 class ClipRecorder:
-    """A FLAC file for each event, with `seconds` before it and after it, in `folder`.
+    """Writes a FLAC file for each event into `config.keep_folder`.
 
-    `hear` is called in the threads of the devices, all else in the thread of the sink.
+    The file contains `config.keep_audio` seconds before and after the event too. The device threads
+    call `hear`; the thread of the sink worker calls all other methods. Any thread may call `close`.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    rate
+        Sample rate of the audio in Hz.
+    sources_wait
+        True if `hear` may wait, so that no audio is lost.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made or written.
     """
 
     def __init__(self, config: StreamConfig, rate: int, sources_wait: bool = False) -> None:
-        """`rate` of the audio, in Hz. `sources_wait`: `hear` may wait, so that nothing is lost.
-
-        Raises: OutputError if the folder cannot be made or written.
-        """
         self._folder = Path(config.keep_folder)
         self._around_s, self._rate = config.keep_audio, rate
         self.name = f"folder {self._folder}"
         self._ahead_s = self._hold_s = 0.0
         self.configure(config)
         self._sources_wait = sources_wait
-        self._news = threading.Condition()  # guards the next two
+        self._condition = threading.Condition()  # Guards `_audio` and `_done_s`.
         self._audio: dict[str, deque[tuple[float, Floats]]] = {}
-        self._done_s: dict[str, float] = {}  # by device: up to where windows have come
-        self._waiting: dict[Key, tuple[WindowResult, Event]] = {}  # whose audio is not complete
-        self._kept: set[Key] = set()  # that were kept while they are open
-        self._swept_at = -SWEEP_S
+        self._done_s: dict[str, float] = {}  # End of the newest window in seconds, by device.
+        # Events whose audio is not complete.
+        self._waiting: dict[Key, tuple[WindowResult, Event]] = {}
+        self._kept: set[Key] = set()  # Events that are open and have their clip already.
+        self._last_sweep = -SWEEP_S
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -62,72 +74,84 @@ class ClipRecorder:
         self._sweep()
 
     def configure(self, config: StreamConfig) -> None:
-        """Hold as much audio as windows of this length need, and as many clips as are wanted."""
+        """Apply the limits on clips, and buffer enough audio for the window length of `config`."""
         self._most_bytes = None if config.keep_max_mb is None else config.keep_max_mb * 1e6
         self._longest_s = None if config.keep_days is None else config.keep_days * 86_400.0
-        # An event may be known later than it begins or ends by so much, and the sink be behind.
+        # The start or end of an event is reported up to `lag_s` late, and this sink may lag too.
         lag_s = config.window_s + EventTrackerSpec().missed_s + 2.0 * config.hop_s
         self._ahead_s = lag_s + BEHIND_S
         self._hold_s = LONGEST_S + 2 * self._around_s + self._ahead_s
 
     def hear(self, device: str, start_s: float, samples: Floats) -> None:
-        """Audio of `device`, as it comes; called in its thread."""
-        with self._news:
+        """Buffer audio of `device`; called in the thread of the device.
+
+        Parameters
+        ----------
+        device
+            Label of the device in captions.
+        start_s
+            Time of the first sample in seconds.
+        samples
+            Mono samples, shape (n_samples,).
+        """
+        with self._condition:
             audio = self._audio.setdefault(device, deque())
             audio.append((start_s, samples))
             while audio[0][0] < start_s - self._hold_s:
                 audio.popleft()
             self._done_s.setdefault(device, start_s)
             while self._sources_wait and start_s - self._done_s[device] > self._ahead_s:
-                if not self._news.wait(STUCK_S):
+                if not self._condition.wait(STUCK_S):
                     self._sources_wait = False
 
-    def of(self, heard: WindowResult) -> list[Clip] | None:
-        for event in heard.events:
-            key = (heard.device, event.number)
+    def of(self, result: WindowResult) -> list[Clip] | None:
+        """Return the clips whose audio is complete after `result`, or None if there is none."""
+        for event in result.events:
+            key = (result.device, event.number)
             if key not in self._kept:
-                self._waiting[key] = (heard, event)
+                self._waiting[key] = (result, event)
             elif not event.open:
                 self._kept.discard(key)
-        # Without a caption nothing follows, or there is a gap.
-        now_s = float("inf") if heard.caption is None else heard.caption.end_s
-        with self._news:
-            if heard.caption is not None:
-                self._done_s[heard.device] = now_s
-            self._news.notify_all()
-        if time.monotonic() - self._swept_at > SWEEP_S:
+        # A result without a caption marks the end of the audio or a gap.
+        now_s = float("inf") if result.caption is None else result.caption.end_s
+        with self._condition:
+            if result.caption is not None:
+                self._done_s[result.device] = now_s
+            self._condition.notify_all()
+        if time.monotonic() - self._last_sweep > SWEEP_S:
             self._sweep()
-        return self._clips(heard.device, now_s)
+        return self._clips(result.device, now_s)
 
     def end(self) -> list[Clip] | None:
+        """Return the clips of all remaining events, or None if there is none."""
         devices = dict.fromkeys(device for device, _ in self._waiting)
         return [c for device in devices for c in self._clips(device, float("inf")) or []] or None
 
     def _clips(self, device: str, now_s: float) -> list[Clip] | None:
-        """Of the events of `device` after which enough time has passed at `now_s`."""
+        """Return the clips of the events of `device` whose audio is complete at `now_s` seconds."""
         clips: list[Clip] = []
-        for key, (heard, event) in list(self._waiting.items()):
+        for key, (result, event) in list(self._waiting.items()):
             if key[0] != device or self._end_s(event) > now_s:
                 continue
             del self._waiting[key]
             if event.open:
                 self._kept.add(key)
-            if clip := self._clip(heard, event):
+            if clip := self._clip(result, event):
                 clips.append(clip)
         return clips or None
 
     def _end_s(self, event: Event) -> float:
-        """Where the audio ends that is kept of `event`."""
+        """Return the end of the clip of `event` in seconds."""
         longest_s = event.start_s + LONGEST_S
         return (longest_s if event.open else min(event.end_s, longest_s)) + self._around_s
 
-    def _clip(self, heard: WindowResult, event: Event) -> Clip | None:
-        """None if there is no audio."""
+    def _clip(self, result: WindowResult, event: Event) -> Clip | None:
+        """Return the clip of `event`, or None if no audio of it is buffered."""
         start_s = max(0.0, event.start_s - self._around_s)
         samples = np.zeros(round((self._end_s(event) - start_s) * self._rate), np.float32)
         written = 0
-        with self._news:
-            audio = list(self._audio.get(heard.device, ()))
+        with self._condition:
+            audio = list(self._audio.get(result.device, ()))
         for began_s, piece in audio:
             first = round((began_s - start_s) * self._rate)
             low, high = max(0, first), min(len(samples), first + len(piece))
@@ -139,14 +163,20 @@ class ClipRecorder:
                 "%s: there is no audio of event %d, %r", self.name, event.number, event.text
             )
             return None
-        at = heard.at(event.start_s, event.number)
+        at = result.at(event.start_s, event.number)
         when = f"{event.start_s:08.1f}s" if at is None else re.sub(r"[-:]|\.\d+", "", at)
-        name = clip_name(when, heard.device, event.number, event.text)
-        about = heard.record(event) | {"audio_start_s": round(start_s, 3)}
+        name = clip_name(when, result.device, event.number, event.text)
+        about = result.record(event) | {"audio_start_s": round(start_s, 3)}
         return Clip(self._folder / name, samples[:written], about)
 
     def put(self, piece: list[Clip]) -> None:
-        """Write the clips; those that are written leave `piece`, which may be put again."""
+        """Write the clips, and remove each written clip from `piece`, so that a retry goes on.
+
+        Raises
+        ------
+        OutputError
+            If a clip cannot be written.
+        """
         while piece:
             try:
                 write_clip(piece[0], self._rate)
@@ -157,7 +187,7 @@ class ClipRecorder:
             self._sweep()
 
     def _sweep(self) -> None:
-        self._swept_at = time.monotonic()
+        self._last_sweep = time.monotonic()
         try:
             remove_old_clips(self._folder, self._most_bytes, self._longest_s)
         except OSError as error:
@@ -168,7 +198,7 @@ class ClipRecorder:
         return OutputError(f"{self.name}: cannot be written ({why}); choose another --keep-folder")
 
     def close(self) -> None:
-        """Let no source wait any more; no file is open."""
-        with self._news:
+        """Release the sources that wait. There is no open file to close."""
+        with self._condition:
             self._sources_wait = False
-            self._news.notify_all()
+            self._condition.notify_all()

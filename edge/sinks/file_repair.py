@@ -1,6 +1,6 @@
-"""Checks what an output file holds before it is appended to, and repairs a record cut by a crash.
+"""Check of an output file before appending to it, and repair of a record cut off by a crash.
 
-Nothing of a file that holds anything but our own lines is ever changed.
+A file that holds anything other than our own lines is never changed.
 """
 
 from __future__ import annotations
@@ -15,30 +15,52 @@ from edge.errors import OutputError
 
 log = logging.getLogger(__name__)
 
-LONGEST_LINE = 65_536  # bytes; a record has some hundred
-# Some file systems end a file with zeros after a power cut: bytes whose writing was not finished.
-MOST_ZEROS = 1_048_576  # bytes
+LONGEST_LINE = 65_536  # Maximum length of a line in bytes; a record has a few hundred bytes.
+# Maximum number of zero bytes at the end of a file. After a power cut, some file systems leave
+# zeros in place of bytes that were not written.
+MOST_ZEROS = 1_048_576
 
-# Keys that every record of these formats has.
+# The keys that every record of a JSON format has.
 KEYS = {
     "jsonl": {"start_s", "end_s", "text", "confidence", "state"},
     "events": {"start_s", "end_s", "text", "confidence", "number", "open"},
 }
-# How a record begins (`edge.streaming.results.Heard.record`), as far as no other program's would.
+# The beginning of a record (`edge.streaming.results.WindowResult.record`), long enough to tell it
+# from the records of other programs.
 RECORD = re.compile(rb'\{"device": "(?:[^"\\]|\\.)*", "at": ')
 RECORD_START = b'{"device": "'
-# How a line of the text format begins (`edge.sinks.formats.Text`).
+# The beginning of a line of the text format (`edge.sinks.formats.Text`).
 TEXT = re.compile(rb"(?:\d+:)?\d\d:\d\d\.\d  ")
 TEXT_START = re.compile(rb"[\d:.]{0,15} {0,2}")
 
 
 def check_and_repair(path: str, file: int, form: str) -> bool:
-    """Return True if the file holds lines of the format `form`, False if it holds nothing.
+    """Check the contents of an output file and repair its last line.
 
-    Cut off half a record of JSON at the end, and end half a line of text; log what was cut off.
-    `file` is a descriptor of `path`, open for appending. What is no regular file holds nothing.
+    An incomplete JSON record at the end is removed, and a warning gives the number of bytes. An
+    incomplete text line gets a newline.
 
-    Raises: OutputError if the file holds anything else; then it is not changed. OSError.
+    Parameters
+    ----------
+    path
+        Path of the file.
+    file
+        Descriptor of the same file, open for appending.
+    form
+        Format of the file: "text", "jsonl" or "events".
+
+    Returns
+    -------
+    bool
+        True if the file holds lines of the format `form`, False if it is empty or not a regular
+        file.
+
+    Raises
+    ------
+    OutputError
+        If the file holds anything else. It is then not changed.
+    OSError
+        If the file cannot be read or repaired.
     """
     status = os.fstat(file)
     size = status.st_size
@@ -50,27 +72,33 @@ def check_and_repair(path: str, file: int, form: str) -> bool:
     zeros = len(tail) - len(written)
     ours = bool(newline) and _is_line(form, head.partition(b"\n")[0]) and _last_is_line(form, whole)
     if newline and not ours:
-        raise _foreign(path, form)
+        raise _foreign_content(path, form)
     if not cut and not zeros:
         return True
     if zeros > MOST_ZEROS or len(cut) > LONGEST_LINE or not _is_begun(form, cut, ours):
-        raise _foreign(path, form)
-    gone = zeros
+        raise _foreign_content(path, form)
+    removed = zeros
     if cut and (form == "text" or _is_line(form, cut)):
         if zeros:
             os.ftruncate(file, size - zeros)
         os.write(file, b"\n")
     else:
-        gone += len(cut)
-        os.ftruncate(file, size - gone)
-    if gone:
-        log.warning("%s: its last line was cut short, and is cut off: %d bytes", path, gone)
+        removed += len(cut)
+        os.ftruncate(file, size - removed)
+    if removed:
+        log.warning("%s: its last line was cut short, and is cut off: %d bytes", path, removed)
     return os.fstat(file).st_size > 0
 
 
 def _ends(path: str, file: int, size: int) -> tuple[bytes, bytes]:
-    """Return the first bytes of the file and its last ones."""
-    # The descriptor of the output is for writing alone: opened for reading too, a named pipe would
+    """Return the first and the last bytes of the file.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be read, or is not the file of the descriptor any more.
+    """
+    # The descriptor of the output is write-only, because a named pipe opened for reading too would
     # seem to have a reader.
     try:
         reader = open(path, "rb")
@@ -92,7 +120,7 @@ def _last_is_line(form: str, whole: bytes) -> bool:
 
 
 def _is_line(form: str, line: bytes) -> bool:
-    """Return True if `line`, without its newline, is one of the format `form`."""
+    """Return True if `line`, without its newline, is a line of the format `form`."""
     if form == "text":
         return TEXT.match(line) is not None
     try:
@@ -103,9 +131,17 @@ def _is_line(form: str, line: bytes) -> bool:
 
 
 def _is_begun(form: str, cut: bytes, ours: bool) -> bool:
-    """Return True if `cut` can only be the beginning of a line that we wrote.
+    """Return True if `cut` is certainly the beginning of a line that we wrote.
 
-    `ours`: whether lines of ours are before it. Without them a short beginning could be anything.
+    Parameters
+    ----------
+    form
+        Format of the file.
+    cut
+        The incomplete last line.
+    ours
+        True if the file has complete lines of ours before it. Only then is a short beginning
+        accepted, because it could come from any program.
     """
     if form == "text":
         return TEXT.match(cut) is not None or (ours and TEXT_START.fullmatch(cut) is not None)
@@ -114,7 +150,7 @@ def _is_begun(form: str, cut: bytes, ours: bool) -> bool:
     return ours and (cut.startswith(RECORD_START) or RECORD_START.startswith(cut))
 
 
-def _foreign(path: str, form: str) -> OutputError:
+def _foreign_content(path: str, form: str) -> OutputError:
     return OutputError(
         f"{path}: holds something else than captions in the format {form!r}, and is left as it is; "
         "choose another file"

@@ -1,4 +1,4 @@
-"""Standard output, or a file that each piece is appended to whole."""
+"""The file sink: appends each piece whole to a file, or writes it to standard output."""
 
 from __future__ import annotations
 
@@ -17,66 +17,107 @@ from edge.sinks.file_repair import check_and_repair
 from edge.sinks.formats import make_format
 from edge.streaming.results import WindowResult
 
-NO_FILE = -1  # in place of a descriptor
-CLOSED = -2  # In place of a descriptor that was given back: any use of it fails.
+NO_FILE = -1  # Stands for a missing descriptor.
+CLOSED = -2  # Stands for a closed descriptor; every use of it fails.
 
-_closing = threading.Lock()  # Two threads that close a file must not close the next one too.
+# Lets only one of two threads close a descriptor: the other could close a reused number.
+_closing = threading.Lock()
 
 
 class FileSink:
-    """Writes captions as they come, in the format called `kind`."""
+    """Writes results to a file as they arrive.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    kind
+        Name of the format, one of `edge.sinks.targets.FORMATS`.
+    path
+        Path of the file; None for standard output.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written, or holds something that must not be appended to.
+    """
 
     def __init__(self, config: StreamConfig, kind: str, path: str | None) -> None:
-        """Raises: OutputError if `path` cannot be written, or holds what it must not."""
         self.name, self._path = path or "standard output", path
         self._kind, self._format = kind, make_format(config, kind)
-        self._deserted = False  # a named pipe whose reader went away
-        # Unbuffered, and so without a lock that a write which hangs would hold to the end.
-        self._file = _standard_output() if path is None else NO_FILE
+        self._reader_gone = False  # True after the reader of a named pipe has gone.
+        # Write to the descriptor: a hanging write to a buffered file would hold its lock for ever.
+        self._descriptor = _standard_output() if path is None else NO_FILE
         if path is None:
             self._header = self._format.header
             self._check_standard_output()
             return
-        self._file, begun = self._open(path)
+        self._descriptor, begun = self._open(path)
         self._header = "" if begun else self._format.header
 
     def _check_standard_output(self) -> None:
-        """Raises: OutputError if standard output is closed; this writes nothing to it."""
+        """Check that standard output is open, without writing to it.
+
+        Raises
+        ------
+        OutputError
+            If standard output is closed.
+        """
         try:
-            if self._file != NO_FILE:
-                os.write(self._file, b"")
+            if self._descriptor != NO_FILE:
+                os.write(self._descriptor, b"")
         except OSError as error:
             raise self._failed(error) from None
 
-    def of(self, heard: WindowResult) -> str | None:
-        return self._begun(self._format.of(heard))
+    def of(self, result: WindowResult) -> str | None:
+        """Return the text that `result` adds, or None if it adds nothing."""
+        return self._with_header(self._format.of(result))
 
     def end(self) -> str | None:
-        return self._begun(self._format.end())
+        """Return the last text of the run, or None if there is nothing to add."""
+        return self._with_header(self._format.end())
 
-    def _begun(self, text: str) -> str | None:
+    def _with_header(self, text: str) -> str | None:
         text, self._header = self._header + text, ""
         return text or None
 
     def configure(self, config: StreamConfig) -> None:
-        """Take over what the format depends on."""
+        """Apply the settings that the format depends on."""
         self._format.configure(config)
 
     def reopen(self) -> None:
+        """Open the file at its path again; do nothing for standard output.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be opened. The previous file then stays open.
+        """
         if self._path is None:
             return
         file, begun = self._open(self._path)
-        os.close(self._file)
-        self._file, self._deserted = file, False
+        os.close(self._descriptor)
+        self._descriptor, self._reader_gone = file, False
         self._header = "" if begun else self._format.header
 
     def _open(self, path: str) -> tuple[int, bool]:
-        """A descriptor, and whether there is something already."""
+        """Open `path` for appending.
+
+        Returns
+        -------
+        tuple of int and bool
+            The descriptor, and whether the file has contents already.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written or must not be appended to.
+        """
         file = NO_FILE
         try:
-            # The opening of a named pipe that nobody reads would wait until somebody does.
-            how = os.O_WRONLY | os.O_APPEND | os.O_CREAT | O_CLOEXEC | O_NONBLOCK | O_BINARY
-            file = os.open(path, how, 0o666)
+            # Without O_NONBLOCK, opening a named pipe would wait for a reader.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | O_CLOEXEC | O_NONBLOCK | O_BINARY
+            file = os.open(path, flags, 0o666)
             set_blocking(file)
             return file, self._check(path, file)
         except BaseException as error:
@@ -87,16 +128,23 @@ class FileSink:
             raise
 
     def _check(self, path: str, file: int) -> bool:
-        """Return True if `file` holds something that may be appended to.
+        """Return True if `file` has contents and may be appended to, False if it is empty.
 
-        Raises: OutputError if it must not be appended to, OSError.
+        Raises
+        ------
+        OutputError
+            If the file must not be appended to.
+        OSError
+            If the file cannot be checked.
         """
         if stat.S_ISBLK(os.fstat(file).st_mode):
             raise OutputError(f"{self.name}: is a disk, not a file; choose another file")
         if not self._format.whole_file:
             return check_and_repair(path, file, self._kind)
         begun = os.fstat(file).st_size > 0
-        is_open = self._file != NO_FILE and os.path.samestat(os.fstat(file), os.fstat(self._file))
+        is_open = self._descriptor != NO_FILE and os.path.samestat(
+            os.fstat(file), os.fstat(self._descriptor)
+        )
         if begun and not is_open:
             raise OutputError(
                 f"{self.name}: holds something already, and subtitles count from the start of "
@@ -105,18 +153,27 @@ class FileSink:
         return begun
 
     def put(self, piece: str) -> None:
-        if self._deserted:
+        """Write `piece` whole.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written now, or a named pipe has no reader.
+        BrokenPipeError
+            If the reader of standard output has gone.
+        """
+        if self._reader_gone:
             self.reopen()
         try:
-            if self._file == NO_FILE:
+            if self._descriptor == NO_FILE:
                 sys.stdout.write(piece)
                 sys.stdout.flush()
             else:
-                _write_whole(self._file, piece.encode())
+                _write_whole(self._descriptor, piece.encode())
         except BrokenPipeError as error:
             if self._path is None:
                 raise
-            self._deserted = True
+            self._reader_gone = True
             raise self._failed(error) from None
         except OSError as error:
             raise self._failed(error) from None
@@ -125,9 +182,9 @@ class FileSink:
         if error.errno in (errno.ENXIO, errno.EPIPE) and self._is_pipe():
             return OutputError(f"{self.name}: nobody reads this pipe; start what reads it")
         full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None), errno.EFBIG)
-        what = "make room there, or " if full else ""
-        to_do = f"{what}choose another file" if self._path else "write to a file, with --output"
-        return OutputError(f"{self.name}: cannot be written ({error.strerror}); {to_do}")
+        hint = "make room there, or " if full else ""
+        advice = f"{hint}choose another file" if self._path else "write to a file, with --output"
+        return OutputError(f"{self.name}: cannot be written ({error.strerror}); {advice}")
 
     def _is_pipe(self) -> bool:
         try:
@@ -136,9 +193,10 @@ class FileSink:
             return False
 
     def close(self) -> None:
+        """Close the file once; any thread may call this. Standard output stays open."""
         if self._path is not None:
             with _closing:
-                file, self._file = self._file, CLOSED
+                file, self._descriptor = self._descriptor, CLOSED
             if file >= 0:
                 os.close(file)
 
@@ -147,23 +205,29 @@ def _standard_output() -> int:
     try:
         sys.stdout.flush()
         return sys.stdout.fileno()
-    except io.UnsupportedOperation:  # in a notebook
+    except io.UnsupportedOperation:  # Standard output of a notebook.
         return NO_FILE
 
 
 def _write_whole(file: int, piece: bytes) -> None:
-    """Append `piece`, or, where the disk has no room for all of it, nothing."""
+    """Append the whole `piece`. If that fails, remove the part of it that was written.
+
+    Raises
+    ------
+    OSError
+        If the piece cannot be written.
+    """
     before = os.fstat(file).st_size
     done = 0
     try:
-        while done < len(piece):  # a pipe may take a part
+        while done < len(piece):  # A pipe may accept only a part.
             written = os.write(file, piece[done:])
             if not written:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             done += written
     except OSError:
-        with contextlib.suppress(OSError):  # what cannot be cut off is no file
-            # Another program may have appended to it meanwhile.
+        with contextlib.suppress(OSError):  # Pipes and terminals cannot be truncated.
+            # Truncate only if no other program has appended to the file meanwhile.
             if done and os.fstat(file).st_size == before + done:
                 os.ftruncate(file, before)
         raise

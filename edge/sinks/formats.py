@@ -1,4 +1,4 @@
-"""What is written of captions: lines for reading, JSON of windows or of events, subtitles."""
+"""The output formats: readable text, JSON lines of windows or of events, and subtitles."""
 
 from __future__ import annotations
 
@@ -15,102 +15,128 @@ from edge.streaming.results import WindowResult
 
 
 class Format(Protocol):
-    """Turns what is heard into text, piece by piece; each piece is whole lines, or empty."""
+    """Turns results into text. Each returned text is empty or consists of whole lines."""
 
-    header: str  # what a file begins with
-    whole_file: bool  # whether a file can hold one run alone
+    header: str  # The text at the start of a file.
+    whole_file: bool  # True if a file can hold only one run.
 
-    def of(self, heard: WindowResult) -> str:
-        """What `heard` adds."""
+    def of(self, result: WindowResult) -> str:
+        """Return the text that `result` adds."""
 
     def end(self) -> str:
-        """What there is to add as a run ends."""
+        """Return the last text of a run."""
 
     def configure(self, config: StreamConfig) -> None:
-        """Use settings that have changed, from the next window on."""
+        """Apply changed settings from the next window on."""
 
 
 class Windows:
-    """A line of JSON for each window, whether the track makes an event of it or not."""
+    """Writes one JSON line for each window, whether the window belongs to an event or not."""
 
     header, whole_file = "", False
 
-    def of(self, heard: WindowResult) -> str:
-        return "" if heard.caption is None else json.dumps(heard.record(heard.caption)) + "\n"
+    def of(self, result: WindowResult) -> str:
+        """Return a line for the caption of `result`, if there is one."""
+        return "" if result.caption is None else json.dumps(result.record(result.caption)) + "\n"
 
     def end(self) -> str:
+        """Return "": every window already has its line."""
         return ""
 
     def configure(self, config: StreamConfig) -> None:
-        """A line depends on no setting."""
+        """Do nothing, because a line depends on no setting."""
 
 
 class Events:
-    """A line of JSON each time that an event opens, is reworded or closes."""
+    """Writes one JSON line each time that an event opens, is reworded or closes."""
 
     header, whole_file = "", False
 
-    def of(self, heard: WindowResult) -> str:
-        return "".join(json.dumps(heard.record(event)) + "\n" for event in heard.events)
+    def of(self, result: WindowResult) -> str:
+        """Return a line for each event change in `result`."""
+        return "".join(json.dumps(result.record(event)) + "\n" for event in result.events)
 
     def end(self) -> str:
+        """Return "": every change already has its line."""
         return ""
 
     def configure(self, config: StreamConfig) -> None:
-        """A line depends on no setting."""
+        """Do nothing, because a line depends on no setting."""
 
 
 class Text:
-    """For reading: a line as a sound begins, or as it has better words; and as it gets quiet."""
+    """Writes a readable line when an event opens, is reworded, or the device becomes quiet.
+
+    Parameters
+    ----------
+    labelled
+        True to write the label of the device in each line.
+    """
 
     header, whole_file = "", False
 
     def __init__(self, labelled: bool) -> None:
-        """`labelled`: say which device it was."""
         self._labelled = labelled
-        self._ongoing = ActiveEvents()
-        self._told: set[str] = set()  # devices of which something was told since it was quiet
+        self._active = ActiveEvents()
+        # Devices with an event line since their last "(quiet)" line.
+        self._pending_quiet: set[str] = set()
 
-    def of(self, heard: WindowResult) -> str:
-        self._ongoing.push(heard)
-        who = f"{heard.device}: " if self._labelled else ""
+    def of(self, result: WindowResult) -> str:
+        """Return the lines that `result` adds."""
+        self._active.push(result)
+        prefix = f"{result.device}: " if self._labelled else ""
         out = ""
-        for event in heard.events:
+        for event in result.events:
             if event.open:
-                out += f"{clock(event.start_s)}  {who}{event.text}  [{event.confidence:.0%}]\n"
-                self._told.add(heard.device)
-        caption = heard.caption
-        is_quiet = caption and caption.state == "quiet" and not self._ongoing.of(heard.device)
-        if caption and is_quiet and heard.device in self._told:
-            out += f"{clock(caption.start_s)}  {who}(quiet)\n"
-            self._told.discard(heard.device)
+                out += f"{clock(event.start_s)}  {prefix}{event.text}  [{event.confidence:.0%}]\n"
+                self._pending_quiet.add(result.device)
+        caption = result.caption
+        is_quiet = caption and caption.state == "quiet" and not self._active.of(result.device)
+        if caption and is_quiet and result.device in self._pending_quiet:
+            out += f"{clock(caption.start_s)}  {prefix}(quiet)\n"
+            self._pending_quiet.discard(result.device)
         return out
 
     def end(self) -> str:
-        return ""  # every event was told as it began
+        """Return "": every event already has its line."""
+        return ""
 
     def configure(self, config: StreamConfig) -> None:
+        """Label the lines if `config` has several devices."""
         self._labelled = len(devices_of(config.device)) > 1
 
 
 class Subtitles:
-    """SRT or WebVTT, of one device."""
+    """Writes the SRT or WebVTT subtitles of one device.
 
-    whole_file = True  # times count from the start of the run
+    Parameters
+    ----------
+    config
+        The settings, which define the maximum delay of events.
+    header
+        The text at the start of a file.
+    line
+        Function that formats a cue, given its number from 1 on.
+    """
+
+    whole_file = True  # Times count from the start of the run.
 
     def __init__(self, config: StreamConfig, header: str, line: Callable[[int, Cue], str]) -> None:
         self.header, self._line, self._number = header, line, 0
         self._cues = Cues(_lag_s(config))
 
-    def of(self, heard: WindowResult) -> str:
-        for event in heard.events:
+    def of(self, result: WindowResult) -> str:
+        """Return the cues that are final after `result`."""
+        for event in result.events:
             self._cues.push(event)
-        return "" if heard.caption is None else self._lines(self._cues.ready(heard.caption.end_s))
+        return "" if result.caption is None else self._lines(self._cues.ready(result.caption.end_s))
 
     def end(self) -> str:
+        """Return the remaining cues."""
         return self._lines(self._cues.rest())
 
     def configure(self, config: StreamConfig) -> None:
+        """Apply the maximum delay of events of `config`, if it is longer than before."""
         self._cues.wait_for(_lag_s(config))
 
     def _lines(self, cues: Iterable[Cue]) -> str:
@@ -122,12 +148,13 @@ class Subtitles:
 
 
 def _lag_s(config: StreamConfig) -> float:
-    # It may have ended as the last window that named it began, and is closed after this.
+    """Return the maximum time in seconds from the end of an event until the event closes."""
+    # The event may have ended at the start of the last window that contained it.
     return config.window_s + EventTrackerSpec().missed_s + 2.0 * config.hop_s
 
 
 def make_format(config: StreamConfig, kind: str) -> Format:
-    """The format called `kind`, one of `FORMATS`."""
+    """Return a new format for `kind`, one of `edge.sinks.targets.FORMATS`."""
     if kind == "srt":
         return Subtitles(config, "", srt)
     if kind == "vtt":
@@ -138,7 +165,7 @@ def make_format(config: StreamConfig, kind: str) -> Format:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, with hours once there are some."""
+    """Return a time in seconds as MM:SS.S, or H:MM:SS.S from one hour on."""
     minutes, rest = divmod(round(seconds, 1), 60.0)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes:02d}:{rest:04.1f}"

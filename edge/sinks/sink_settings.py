@@ -1,4 +1,4 @@
-"""Which sinks the settings ask for, and which settings each of them cannot change while open."""
+"""The sinks that the settings ask for, and the settings that each cannot change while open."""
 
 from __future__ import annotations
 
@@ -22,21 +22,34 @@ from edge.web.address import address_of
 
 @dataclass(frozen=True)
 class WantedSink:
-    """A sink that the settings ask for. The same one serves whatever is equal after a reload."""
+    """A sink that the settings ask for. After a reload, an equal one keeps its open sink."""
 
     kind: str
-    settings: tuple[object, ...]  # That a new sink is opened for; others change in place.
+    settings: tuple[object, ...]  # A change of these opens a new sink; others change in place.
     open: Callable[[], Sink[Any]] = field(compare=False)  # Raises OutputError.
-    port: int = field(default=0, compare=False)  # That it must have; 0 is none or any.
+    port: int = field(default=0, compare=False)  # Required TCP port; 0 means none or any.
 
 
-def wanted_sinks(config: StreamConfig, hub: DeviceManager, sample_rate: int) -> list[WantedSink]:
-    """Return the sinks that `config` asks for, of what `hub` hears at `sample_rate` Hz."""
+def wanted_sinks(
+    config: StreamConfig, device_manager: DeviceManager, sample_rate: int
+) -> list[WantedSink]:
+    """Return the sinks that `config` asks for.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    device_manager
+        The manager of the devices whose results and audio the sinks get.
+    sample_rate
+        Sample rate of the audio for the sinks, in Hz.
+    """
     wanted = []
     for target in targets_of(config.format, config.output, config.also):
         if target.path is None and target.format == "text" and is_live():
             labelled = len(devices_of(config.device)) > 1
-            wanted.append(WantedSink("terminal", (), partial(TerminalSink, hub.status, labelled)))
+            terminal = partial(TerminalSink, device_manager.status, labelled)
+            wanted.append(WantedSink("terminal", (), terminal))
             continue
         path = None if target.path is None else os.path.abspath(target.path)
         opened = partial(FileSink, config, target.format, target.path)
@@ -48,23 +61,23 @@ def wanted_sinks(config: StreamConfig, hub: DeviceManager, sample_rate: int) -> 
         command = config.command if isinstance(config.command, str) else tuple(config.command)
         wanted.append(WantedSink("command", (command,), partial(CommandSink, config)))
     if config.keep_audio:
-        kept = (config.keep_audio, config.keep_folder, sample_rate)
-        keeper = partial(ClipRecorder, config, sample_rate, hub.lossless)
-        wanted.append(WantedSink("keeper", kept, keeper))
+        clips = (config.keep_audio, config.keep_folder, sample_rate)
+        recorder = partial(ClipRecorder, config, sample_rate, device_manager.lossless)
+        wanted.append(WantedSink("keeper", clips, recorder))
     if config.serve is not None:
-        page = partial(_open_page, config.serve, hub)
+        page = partial(_open_page, config.serve, device_manager)
         port = address_of(config.serve).port
         wanted.append(WantedSink("page", (config.serve,), page, port))
     return wanted
 
 
 def _open_mqtt(config: StreamConfig) -> Sink[Any]:
-    from edge.sinks.mqtt.sink import MqttSink  # Without a broker, paho-mqtt need not be installed.
+    from edge.sinks.mqtt.sink import MqttSink  # Only this sink needs paho-mqtt.
 
     return MqttSink(config)
 
 
-def _open_page(serve: str, hub: DeviceManager) -> Sink[Any]:
-    from edge.web.open_page import open_page  # It imports from this package.
+def _open_page(serve: str, device_manager: DeviceManager) -> Sink[Any]:
+    from edge.web.open_page import open_page  # That module imports edge.sinks.
 
-    return open_page(serve, hub)
+    return open_page(serve, device_manager)

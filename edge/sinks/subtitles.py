@@ -1,4 +1,4 @@
-"""Events as subtitles, SRT and WebVTT: cues in the order of their starts, as both formats want."""
+"""Events as SRT and WebVTT subtitles. Both formats require cues in the order of their start."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 
 from edge.streaming.event_tracker import Event
 
-# A sound that goes on is told again after so long: what began later does not wait for its end.
+# Maximum length of a cue in seconds. A longer event gets several cues, so that the cues of later
+# events need not wait for its end.
 LONGEST_S = 10.0
-SHORTEST_S = 1.0  # or nobody could read it
+SHORTEST_S = 1.0  # Minimum length of a cue in seconds, so that it can be read.
 
 
 @dataclass(frozen=True)
 class Cue:
-    """A line of text and when it is shown, in seconds."""
+    """A line of text and the time in seconds during which it is shown."""
 
     start_s: float
     end_s: float
@@ -21,42 +22,51 @@ class Cue:
 
 
 class Cues:
-    """Events in, as they change; cues out, once none that begins earlier can follow."""
+    """Turns changes of events into cues. A cue is given out once no earlier cue can follow.
+
+    Parameters
+    ----------
+    lag_s
+        Maximum time in seconds from the start or end of an event until it is reported.
+    """
 
     def __init__(self, lag_s: float) -> None:
-        """`lag_s`: by so much an event may be known later than it begins or ends."""
         self._lag_s = lag_s
-        self._open: dict[int, Event] = {}  # by number, from where it has no cue yet
+        # Open events by number. Each starts where its last cue ends.
+        self._open: dict[int, Event] = {}
         self._done: list[Cue] = []
 
     def wait_for(self, lag_s: float) -> None:
-        """Wait longer for events, if they may be known later now."""
+        """Increase the maximum delay of events to `lag_s` seconds; never reduce it."""
         self._lag_s = max(self._lag_s, lag_s)
 
     def push(self, event: Event) -> None:
-        """What has become of an event."""
+        """Take the new state of an event."""
         known = self._open.pop(event.number, event)
         now = replace(event, start_s=known.start_s)
         if event.open:
             self._open[event.number] = now
-        elif now.start_s == event.start_s or now.end_s > now.start_s:  # else all of it was told
-            self._tell(now, event.end_s)
+        elif now.start_s == event.start_s or now.end_s > now.start_s:  # Else cues cover all of it.
+            self._add(now, event.end_s)
 
     def ready(self, now_s: float) -> list[Cue]:
-        """The cues that are certain, as the last window ended at `now_s`."""
-        certain_s = now_s - self._lag_s
+        """Return the cues that can no longer change, given that the last window ended at `now_s`.
+
+        Cues are in the order of their start.
+        """
+        final_s = now_s - self._lag_s
         for number, event in self._open.items():
-            if event.start_s + LONGEST_S <= certain_s:
+            if event.start_s + LONGEST_S <= final_s:
                 end_s = event.start_s + LONGEST_S
-                self._tell(event, end_s)
+                self._add(event, end_s)
                 self._open[number] = replace(event, start_s=end_s)
-        return self._until(min([certain_s, *(event.start_s for event in self._open.values())]))
+        return self._until(min([final_s, *(event.start_s for event in self._open.values())]))
 
     def rest(self) -> list[Cue]:
-        """All others, as every event is closed."""
+        """Return all remaining cues at the end of a run, when every event is closed."""
         return self._until(float("inf"))
 
-    def _tell(self, event: Event, end_s: float) -> None:
+    def _add(self, event: Event, end_s: float) -> None:
         end_s = max(end_s, event.start_s + SHORTEST_S)
         self._done.append(Cue(event.start_s, end_s, event.text))
 
@@ -67,7 +77,7 @@ class Cues:
 
 
 def srt(number: int, cue: Cue) -> str:
-    """Cue `number`, from 1 on, of a SubRip file."""
+    """Return `cue` in SubRip format; `number` counts the cues of a file from 1."""
     return f"{number}\n{_clock(cue.start_s, ',')} --> {_clock(cue.end_s, ',')}\n{cue.text}\n\n"
 
 
@@ -75,8 +85,8 @@ VTT_HEADER = "WEBVTT\n\n"
 
 
 def vtt(cue: Cue) -> str:
-    """A cue of a WebVTT file (W3C, 2019), which begins with `VTT_HEADER`."""
-    # The format's own markup; a model's words hold none, and another model's must not be taken so.
+    """Return `cue` in WebVTT format (W3C, 2019); a file begins with `VTT_HEADER`."""
+    # Escape the markup characters of the format, so that no model's text is taken for markup.
     text = cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"{_clock(cue.start_s, '.')} --> {_clock(cue.end_s, '.')}\n{text}\n\n"
 

@@ -1,4 +1,4 @@
-"""What `output` and `also` name: files that are written at once, each in its format."""
+"""The files that the settings `output` and `also` name, each written in its own format."""
 
 from __future__ import annotations
 
@@ -27,19 +27,29 @@ STANDARD_OUTPUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 @dataclass(frozen=True)
 class Target:
-    """One of the files that are written, or standard output."""
+    """One output file, or standard output."""
 
-    setting: str  # for messages: "also: 'srt:party.srt'"
-    format: str
-    path: str | None  # standard output if none
+    setting: str  # The setting in messages, such as "also: 'srt'".
+    format: str  # One of `FORMATS`.
+    path: str | None  # None for standard output.
 
 
 def targets_of(form: str, output: str | None, also: list[str]) -> list[Target]:
-    """What is written: `output` as `form`, then each of `also`, as "srt:party.srt".
+    """Return the outputs that the settings name, the main output first.
 
-    "-" is standard output.
+    Parameters
+    ----------
+    form
+        Format of the main output, one of `FORMATS`.
+    output
+        Path of the main output; None or "-" for standard output.
+    also
+        Further outputs as FORMAT:FILE, such as "srt:party.srt".
 
-    Raises: ConfigError if one is not right, or two are the same file or both standard output.
+    Raises
+    ------
+    ConfigError
+        If an output is not valid, or two outputs are the same file or both standard output.
     """
     first = Target(f"format: {form!r}", form, None if output is None else _path(output))
     targets = [first, *(_target(text) for text in also)]
@@ -56,11 +66,21 @@ def targets_of(form: str, output: str | None, also: list[str]) -> list[Target]:
 
 
 def check_outputs(config: StreamConfig, settings: Path | None) -> None:
-    """Check that no output is a file that the run reads, under whatever name.
+    """Check that no output is a file that the run reads, and that no two outputs are one file.
 
-    `settings`: the file that the settings are from.
+    Files are compared by device and inode, so that links count too.
 
-    Raises: ConfigError.
+    Parameters
+    ----------
+    config
+        The settings.
+    settings
+        Path of the configuration file, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        If an output is a file that the run reads, or the file of another output.
     """
     read = list(_read_files(config, settings))
     outputs: list[os.stat_result] = []
@@ -69,10 +89,10 @@ def check_outputs(config: StreamConfig, settings: Path | None) -> None:
         if status is None:
             continue
         name = target.path or "standard output"
-        for what, other in read:
+        for description, other in read:
             if os.path.samestat(status, other):
                 raise ConfigError(
-                    f"{name}: is {what}, and must not be written; choose another file"
+                    f"{name}: is {description}, and must not be written; choose another file"
                 )
         if any(os.path.samestat(status, other) for other in outputs):
             raise ConfigError(f"also: {name} is written already; choose another file")
@@ -82,7 +102,7 @@ def check_outputs(config: StreamConfig, settings: Path | None) -> None:
 def _read_files(
     config: StreamConfig, settings: Path | None
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """What each file that the run reads is, and its status."""
+    """Yield a description and the status of each regular file that the run reads."""
     bundle = Path(config.bundle) if config.bundle else default_bundle()
     paths: list[tuple[str, str | int | None]] = [
         ("the file of the settings", str(settings) if settings else None),
@@ -91,16 +111,16 @@ def _read_files(
     for device in devices_of(config.device):
         path = re.sub(r"^file:(//)?", "", device.what)
         paths.append(("what is listened to", _standard(sys.stdin) if path == "-" else path))
-    with contextlib.suppress(OSError):  # that it is missing is told when it is loaded
+    with contextlib.suppress(OSError):  # Loading the bundle reports a missing folder.
         paths += [("a part of the model", str(file)) for file in bundle.iterdir()]
-    for what, path_or_file in paths:
+    for description, path_or_file in paths:
         status = None if path_or_file is None else _regular(path_or_file)
         if status is not None:
-            yield what, status
+            yield description, status
 
 
 def _regular(path: str | int) -> os.stat_result | None:
-    """Return the status of the regular file at `path` or of a descriptor; None if it is none."""
+    """Return the status of a path or descriptor, or None if it is not a regular file."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -109,7 +129,7 @@ def _regular(path: str | int) -> os.stat_result | None:
 
 
 def _standard(stream: object) -> int:
-    """Return the descriptor of standard input or output; -1 if it has none, as in a notebook."""
+    """Return the descriptor of `stream`; -1 if it has none, as in a notebook."""
     try:
         return int(stream.fileno())  # type: ignore[attr-defined]
     except (AttributeError, OSError, ValueError):
@@ -117,7 +137,10 @@ def _standard(stream: object) -> int:
 
 
 def _identity(path: str) -> object:
-    """Return the same for all names of a file; of one that is not there, as far as is known."""
+    """Return a value that is equal for all names of one file.
+
+    For a path that is not a regular file, or does not exist yet, this is its real path.
+    """
     status = _regular(path)
     return os.path.realpath(path) if status is None else (status.st_dev, status.st_ino)
 
@@ -130,7 +153,7 @@ def _target(text: str) -> Target:
 
 
 def _path(text: str) -> str | None:
-    """Return the path that `text` names; None for standard output."""
+    """Return the path in `text` with `~` expanded, or None for standard output."""
     if text in STANDARD_OUTPUT:
         return None
     return expand_user("output", text)

@@ -1,4 +1,4 @@
-"""A terminal: what was heard scrolls by; under it, a live line for each device, with its level."""
+"""The terminal sink: captions scroll above one live line for each device with its level."""
 
 from __future__ import annotations
 
@@ -17,68 +17,85 @@ from edge.sinks.formats import Text
 from edge.streaming.active_events import ActiveEvents
 from edge.streaming.results import Status, WindowResult
 
-REFRESH_S = 0.2
-METER = 12  # cells
-LOWEST_DB = -72.0  # where the meter begins
+REFRESH_S = 0.2  # Seconds between two updates of the live lines.
+METER = 12  # Width of the level meter in terminal cells.
+LOWEST_DB = -72.0  # Level at the left end of the meter, in dB re full scale.
 EIGHTHS = " ▏▎▍▌▋▊▉█"
-# Control characters but tabs and line ends: a file's name may hold some, and no text may move the
-# cursor or change colours.
+# All control characters except tab and newline are replaced. A file name may contain them, and no
+# text may move the cursor or change colours.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 UP, CLEAR_BELOW, DIM, PLAIN = "\x1b[{}A", "\x1b[J", "\x1b[2m", "\x1b[0m"
 
 
 def is_live() -> bool:
-    """Whether standard output is a terminal whose cursor can be moved."""
+    """Return True if standard output is a terminal whose cursor can be moved."""
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 class TerminalSink:
-    """Text on standard output, above one live line for each device."""
+    """Writes text to standard output above one live line for each device.
+
+    Parameters
+    ----------
+    status
+        Function that returns the status of each device.
+    labelled
+        True to write the label of the device in each line.
+    """
 
     name = "the terminal"
 
     def __init__(self, status: Callable[[], list[Status]], labelled: bool) -> None:
-        """`labelled`: say which device it was."""
         self._status, self._labelled = status, labelled
         self._text = Text(labelled)
-        self._ongoing = ActiveEvents()
-        self._lines = 0  # live ones, above the cursor
-        self._writing = threading.Lock()
+        self._active = ActiveEvents()
+        self._live_count = 0  # Number of live lines above the cursor.
+        self._lock = threading.Lock()
         self._closed = threading.Event()
         self._colours = "NO_COLOR" not in os.environ
         sys.stdout.flush()
-        # Unbuffered, and so without a lock that a write which hangs would hold to the end.
-        self._file = sys.stdout.fileno()
+        # Write to the descriptor: a hanging write to a buffered file would hold its lock for ever.
+        self._descriptor = sys.stdout.fileno()
         self._encoding = sys.stdout.encoding or "ascii"
         self._unicode = "utf" in self._encoding.lower()
-        self._logs = _Above(self)
-        self._logs.take_over()
+        self._log_handler = _LogHandler(self)
+        self._log_handler.take_over()
         self._thread = threading.Thread(target=self._refresh, name="live lines", daemon=True)
         self._thread.start()
 
-    def of(self, heard: WindowResult) -> str | None:
-        self._ongoing.push(heard)
-        return self._text.of(heard) or None
+    def of(self, result: WindowResult) -> str | None:
+        """Return the text that `result` adds, or None if it adds nothing."""
+        self._active.push(result)
+        return self._text.of(result) or None
 
     def end(self) -> None:
-        return None
+        """Add nothing: every event already has its line."""
 
     def configure(self, config: StreamConfig) -> None:
-        """Say which device it was if there are several now."""
+        """Write the label of the device in each line if there are several devices."""
         self._labelled = len(devices_of(config.device)) > 1
         self._text.configure(config)
 
     def put(self, piece: str) -> None:
-        """`piece`, whole lines, above the live ones."""
+        """Write `piece`, which consists of whole lines, above the live lines.
+
+        Raises
+        ------
+        OutputError
+            If the terminal cannot be written.
+        BrokenPipeError
+            If the reader of standard output has gone.
+        """
         piece = CONTROL.sub("?", piece)
-        with self._writing:
-            live = [] if self._closed.is_set() else self._live()
-            up = UP.format(self._lines) if self._lines else ""
+        with self._lock:
+            live = [] if self._closed.is_set() else self._live_lines()
+            up = UP.format(self._live_count) if self._live_count else ""
             self._write(up + "\r" + CLEAR_BELOW + piece + "".join(f"{line}\n" for line in live))
-            self._lines = len(live)
+            self._live_count = len(live)
 
     def close(self) -> None:
-        with self._writing:
+        """Stop the live lines, draw them a last time and restore the log handlers."""
+        with self._lock:
             if self._closed.is_set():
                 return
             self._closed.set()
@@ -86,7 +103,7 @@ class TerminalSink:
         try:
             self.put("")
         finally:
-            self._logs.give_back()
+            self._log_handler.give_back()
 
     def _refresh(self) -> None:
         while not self._closed.wait(REFRESH_S):
@@ -94,24 +111,24 @@ class TerminalSink:
                 self.put("")
             except BrokenPipeError:
                 return
-            except Exception:  # The next caption tells, and this goes on.
+            except Exception:  # The worker reports the error at the next caption.
                 continue
 
-    def _live(self) -> list[str]:
-        width = shutil.get_terminal_size().columns - 1  # so that none wraps
+    def _live_lines(self) -> list[str]:
+        width = shutil.get_terminal_size().columns - 1  # The free column keeps lines from wrapping.
         statuses = self._status()
         indent = max((len(s.device) for s in statuses), default=0) if self._labelled else 0
         return [self._line(status, indent, width) for status in statuses]
 
     def _line(self, status: Status, indent: int, width: int) -> str:
-        who = f"{status.device:<{indent}}  " if self._labelled else ""
-        said = " · " if self._unicode else "; "
-        # One window alone makes no event: until others agree, it listens.
+        prefix = f"{status.device:<{indent}}  " if self._labelled else ""
+        separator = " · " if self._unicode else "; "
+        # One window alone makes no event, so its "caption" state is shown as "listening".
         state = "quiet" if status.state == "quiet" else "listening"
-        now = said.join(event.text for event in self._ongoing.of(status.device)) or state
+        text = separator.join(event.text for event in self._active.of(status.device)) or state
         skipped = f"  ({status.skipped_windows} skipped)" if status.skipped_windows else ""
         level = f"{max(status.level_db, LOWEST_DB):4.0f} dB"
-        line = f"{who}{self._meter(status.level_db)} {level}  {now}{skipped}"
+        line = f"{prefix}{self._meter(status.level_db)} {level}  {text}{skipped}"
         line = CONTROL.sub("?", re.sub(r"\s", " ", line))[:width]
         return f"{DIM}{line}{PLAIN}" if self._colours else line
 
@@ -124,42 +141,43 @@ class TerminalSink:
         return f"▕{'█' * whole + part:<{METER}}▏"
 
     def _write(self, text: str) -> None:
-        """Write `text`; letters that the terminal lacks are question marks, each of one cell."""
+        """Write `text`, with "?" for each character that the terminal's encoding lacks."""
         data = text.encode(self._encoding, "replace")
         try:
             while data:
-                data = data[os.write(self._file, data) :]
+                data = data[os.write(self._descriptor, data) :]
         except BrokenPipeError:
             raise
         except OSError as error:
             raise OutputError(f"{self.name}: cannot be written ({error.strerror})") from None
 
 
-class _Above(logging.Handler):
-    """Puts log lines above the live ones, where standard error is the same terminal."""
+class _LogHandler(logging.Handler):
+    """Writes log lines above the live lines if standard error is a terminal."""
 
     def __init__(self, terminal: TerminalSink) -> None:
         super().__init__()
         self._terminal, self._logger = terminal, logging.getLogger("edge")
-        self._before = list(self._logger.handlers)
+        self._previous = list(self._logger.handlers)
 
     def take_over(self) -> None:
-        if sys.stderr.isatty() and self._before:
-            self.setFormatter(self._before[0].formatter)
+        """Replace the handlers of the logger "edge" if standard error is a terminal."""
+        if sys.stderr.isatty() and self._previous:
+            self.setFormatter(self._previous[0].formatter)
             self._logger.handlers[:] = [self]
 
     def give_back(self) -> None:
-        """Leave the handlers as they would be if this had never been one."""
+        """Restore the handlers as if this handler had never been installed."""
         handlers = self._logger.handlers
         if handlers == [self]:
-            handlers[:] = self._before
+            handlers[:] = self._previous
         for other in handlers:
-            if isinstance(other, _Above) and other._before == [self]:
-                other._before = self._before
+            if isinstance(other, _LogHandler) and other._previous == [self]:
+                other._previous = self._previous
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self._terminal.put(self.format(record) + "\n")
-        except Exception:  # The terminal is gone; standard error may not be.
-            for handler in self._before:
+        except Exception:  # Standard error may still work without the terminal.
+            for handler in self._previous:
                 handler.handle(record)

@@ -1,8 +1,9 @@
-"""A sink in a thread of its own: whatever becomes of it, the captions and the other sinks go on.
+"""The worker thread of a sink. A slow or failing sink never stops the captions or other sinks.
 
-The thread of an `SinkWorker` owns the sink: it alone makes, puts, reopens, configures and closes.
-Windows wait for it in a `Backlog`, which says what a full queue gives up. Where the sources wait
-for the sinks (files with --fast), nothing is given up: the main thread waits for room.
+The thread of a `SinkWorker` owns the sink: only this thread makes and puts pieces, and reopens,
+configures and closes the sink. Windows wait for it in a `Backlog`, which defines the drop policy of
+a full queue. If the sources wait for the sinks (files with --fast), no window is dropped, because
+the main thread waits for room.
 """
 
 from __future__ import annotations
@@ -25,89 +26,117 @@ from edge.streaming.results import WindowResult
 
 log = logging.getLogger(__name__)
 
-KEPT = 10_000  # Windows that wait for a sink that fails: some hours.
-WAITING = 64  # Windows that wait for a sink where the sources wait for it.
-FIRST_WAIT_S = 1.0  # Before a failed sink is tried again; then twice as long each time.
-LONGEST_WAIT_S = 30.0
-REOPEN_S = 2.0  # A sink that is busy for longer is not reopened: the captions wait meanwhile.
-CANCEL_S = 0.25  # For all cancelled sinks together to close.
+KEPT = 10_000  # Maximum number of windows queued for a failing sink: some hours.
+WAITING = 64  # Maximum number of windows queued for a sink if the sources wait for it.
+FIRST_WAIT_S = 1.0  # Seconds before the first retry of a failed piece; each retry doubles the wait.
+LONGEST_WAIT_S = 30.0  # Maximum number of seconds between two retries.
+REOPEN_S = 2.0  # Seconds to wait for a busy sink to reopen its file; captions wait meanwhile.
+CANCEL_S = 0.25  # Seconds that all cancelled sinks together may take to close.
 
 
 class SinkWorker:
-    """Hands what is pushed to `sink`, in order.
+    """Passes pushed windows to `sink`, in order.
 
-    If that fails, it is said once, and tried again; or, if sources wait for it, `wait` raises.
-    A window for which the sink raises anything but OutputError or BrokenPipeError is left out.
+    If the sink fails, the worker logs it once and tries again. If the sources wait for the sink,
+    the worker stops and `wait` raises the error. A window is skipped if the sink raises an error
+    other than OutputError or BrokenPipeError for it.
+
+    Parameters
+    ----------
+    sink
+        The sink that this worker owns and closes.
+    sources_wait
+        True if the sources wait for the sink, so that no window is dropped.
     """
 
     def __init__(self, sink: Sink[Any], sources_wait: bool) -> None:
         self.sink, self._sources_wait = sink, sources_wait
-        self._news = threading.Condition()  # Guards what follows.
+        self._condition = threading.Condition()  # Guards all attributes below.
         self._backlog = Backlog(KEPT)
-        self._config: StreamConfig | None = None  # To be taken over.
+        self._config: StreamConfig | None = None  # New settings for the sink.
         self._reopening: Future[None] | None = None
         self._ending = False
-        self._over = False  # The thread uses the sink no more.
-        self._busy = False  # A piece is being put.
-        self._error: BaseException | None = None  # That ended it.
+        self._closed = False  # True once the thread no longer uses the sink.
+        self._busy = False  # True while the thread makes or puts a piece.
+        self._error: BaseException | None = None  # The error that ended the thread.
         self._failing_since: float | None = None
-        self._lost = 0  # Windows, since it last worked.
-        self._left_out = 0  # Windows for which the sink raised, in all.
-        self._told: set[type[Exception]] = set()  # Unexpected errors, each logged once.
+        self._lost = 0  # Number of windows lost since the sink last worked.
+        self._left_out = 0  # Total number of windows skipped because the sink raised an error.
+        # Types of unexpected errors that were logged; each type is logged once.
+        self._logged_types: set[type[Exception]] = set()
         self._reported = False
         self._thread = threading.Thread(target=self._run, name=sink.name, daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait for room, if sources wait for the sink; else it never has none.
+        """Wait until the queue has room, if the sources wait for the sink; else return at once.
 
-        Raises: OutputError if such a sink failed, BrokenPipeError if nobody reads any more.
+        Raises
+        ------
+        OutputError
+            If the sink has failed for good.
+        BrokenPipeError
+            If the reader of the sink has gone.
         """
-        with self._news:
-            while self._sources_wait and len(self._backlog) >= WAITING and not self._over:
-                self._news.wait(0.5)
+        with self._condition:
+            while self._sources_wait and len(self._backlog) >= WAITING and not self._closed:
+                self._condition.wait(0.5)
             if self._error is not None:
                 raise self._error
 
-    def push(self, heard: WindowResult) -> None:
-        """Hand it over; returns at once."""
-        with self._news:
-            if self._over:
+    def push(self, result: WindowResult) -> None:
+        """Queue `result` for the sink and return at once."""
+        with self._condition:
+            if self._closed:
                 return
-            dropped = self._backlog.push(heard)
+            dropped = self._backlog.push(result)
             if dropped and not self._lost:
                 log.warning("%s: has long taken nothing; the oldest is lost", self.sink.name)
             self._lost += dropped
-            self._news.notify_all()
+            self._condition.notify_all()
 
     def hear(self, device: str, start_s: float, samples: Floats) -> None:
-        """Hand audio to a sink that wants it; called in the threads of the devices."""
+        """Pass audio to the sink if it receives audio; called in the device threads.
+
+        Parameters
+        ----------
+        device
+            Label of the device in captions.
+        start_s
+            Time of the first sample in seconds.
+        samples
+            Mono samples at the model's sample rate, shape (n_samples,).
+        """
         if isinstance(self.sink, HearingSink):
             try:
                 self.sink.hear(device, start_s, samples)
-            except Exception as error:  # No sink may end a device.
-                self._tell(error)
+            except Exception as error:  # A sink error must not stop a device.
+                self._log_once(error)
 
     def configure(self, config: StreamConfig, sources_wait: bool) -> None:
-        """Have the sink take over changed settings; returns at once."""
-        with self._news:
+        """Queue changed settings for the sink and return at once."""
+        with self._condition:
             self._sources_wait = sources_wait
             if isinstance(self.sink, ConfigurableSink):
                 self._config = config
-            self._news.notify_all()
+            self._condition.notify_all()
 
     def reopen(self) -> None:
-        """Open anew what may have been moved away.
+        """Have the sink open its file again, in case it was moved away.
 
-        Raises: OutputError; then what was open stays so.
+        Raises
+        ------
+        OutputError
+            If the file cannot be opened or the sink is busy for longer than `REOPEN_S`. The
+            previous file then stays open.
         """
         if not isinstance(self.sink, ReopeningSink):
             return
-        with self._news:
-            if self._over:
+        with self._condition:
+            if self._closed:
                 return
             done = self._reopening = Future()
-            self._news.notify_all()
+            self._condition.notify_all()
         try:
             done.result(REOPEN_S)
         except OutputError:
@@ -119,37 +148,52 @@ class SinkWorker:
             raise OutputError(f"{self.sink.name}: cannot be opened again ({error})") from None
 
     def close(self, timeout: float | None) -> None:
-        """Write what is left, as far as that goes within `timeout` seconds, if any.
+        """Write the queued windows and close the sink.
 
-        Raises: OutputError if the sink fails, BrokenPipeError if nobody reads any more.
+        Parameters
+        ----------
+        timeout
+            Time limit in seconds; None waits without a limit.
+
+        Raises
+        ------
+        OutputError
+            If the sink fails.
+        BrokenPipeError
+            If the reader of the sink has gone.
         """
         close_all([self], timeout)
 
     def end(self) -> None:
-        """Have the thread write what is left, and close the sink; returns at once."""
-        with self._news:
+        """Tell the thread to write the queued windows and close the sink; return at once."""
+        with self._condition:
             self._ending = True
-            self._news.notify_all()
+            self._condition.notify_all()
 
     def join(self, timeout: float | None) -> bool:
-        """Wait until the sink is closed; return whether it is."""
+        """Wait up to `timeout` seconds for the thread; return True if the sink is closed."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def cancel(self) -> None:
-        """Have what the sink waits for end soon, so that its thread gets to close it."""
+        """Cancel a waiting `put` of the sink, so that the thread can close the sink."""
         if isinstance(self.sink, CancellableSink):
             try:
                 self.sink.cancel()
             except Exception as error:
-                self._tell(error)
+                self._log_once(error)
 
     def report(self) -> None:
-        """Say once what did not reach the sink.
+        """Report, once only, the windows that did not reach the sink.
 
-        Raises: OutputError if the sink fails, BrokenPipeError if nobody reads any more.
+        Raises
+        ------
+        OutputError
+            If the sink fails.
+        BrokenPipeError
+            If the reader of the sink has gone.
         """
-        with self._news:
+        with self._condition:
             if self._reported:
                 return
             self._reported = True
@@ -165,7 +209,7 @@ class SinkWorker:
         if left:
             log.warning("%s: is busy; %d captions did not reach it", self.sink.name, left)
 
-    # --- in the thread
+    # --- The methods below run in the worker thread, except `_log_once`, which any thread calls.
 
     def _run(self) -> None:
         try:
@@ -178,19 +222,19 @@ class SinkWorker:
             try:
                 self.sink.close()
             except Exception as error:
-                self._tell(error)
-            with self._news:
-                self._over = True
+                self._log_once(error)
+            with self._condition:
+                self._closed = True
                 reopening, self._reopening = self._reopening, None
-                self._news.notify_all()
+                self._condition.notify_all()
             if reopening is not None:
                 reopening.set_result(None)
 
     def _next(self) -> Callable[[], Any] | None:
-        """Wait for the next call that makes a piece; None at the end."""
+        """Wait for work and return the next call that makes a piece, or None at the end."""
         while True:
-            with self._news:
-                self._news.wait_for(
+            with self._condition:
+                self._condition.wait_for(
                     lambda: (
                         self._reopening is not None
                         or self._config is not None
@@ -205,13 +249,13 @@ class SinkWorker:
                         return partial(self.sink.configure, config)
                     if not len(self._backlog):
                         return None
-                    heard = self._backlog.pop()
-                    self._news.notify_all()
-                    return partial(self.sink.of, heard)
+                    result = self._backlog.pop()
+                    self._condition.notify_all()
+                    return partial(self.sink.of, result)
             self._reopen(reopening)
 
     def _deliver(self, make: Callable[[], Any]) -> None:
-        """Make the piece, and put it if there is one."""
+        """Call `make` and put the piece that it returns, if any."""
         self._busy = True
         try:
             piece = make()
@@ -223,7 +267,7 @@ class SinkWorker:
         self._busy = False
 
     def _put(self, piece: Any) -> None:
-        """Put the piece; try again until that is done or the run ends."""
+        """Put the piece and retry until it succeeds or the run ends."""
         wait_s = FIRST_WAIT_S
         while True:
             last = self._ending
@@ -232,26 +276,26 @@ class SinkWorker:
             except OutputError as error:
                 if self._sources_wait or last:
                     raise
-                self._fails(error)
+                self._record_failure(error)
             except BrokenPipeError:
                 raise
-            except Exception as error:  # Trying the same again would fail again.
+            except Exception as error:  # A retry would fail in the same way.
                 return self._leave_out(error)
             else:
-                return self._works()
+                return self._record_success()
             self._pause(wait_s)
             wait_s = min(2.0 * wait_s, LONGEST_WAIT_S)
 
     def _leave_out(self, error: Exception) -> None:
-        self._tell(error)
-        with self._news:
+        self._log_once(error)
+        with self._condition:
             self._lost += 1
             self._left_out += 1
 
     def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt; the end of the run and a reopened file cut it short."""
-        with self._news:
-            self._news.wait_for(lambda: self._ending or self._reopening is not None, seconds)
+        """Wait before a retry; the end of the run or a request to reopen ends the wait early."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._ending or self._reopening is not None, seconds)
             reopening, self._reopening = self._reopening, None
         if reopening is not None:
             self._reopen(reopening)
@@ -264,24 +308,24 @@ class SinkWorker:
         except Exception as error:
             done.set_exception(error)
 
-    def _tell(self, error: Exception) -> None:
-        """Log an error that no sink should raise, once for each type; the run goes on."""
-        if type(error) in self._told:
+    def _log_once(self, error: Exception) -> None:
+        """Log an error that sinks should not raise, once for each type of error."""
+        if type(error) in self._logged_types:
             return
-        self._told.add(type(error))
+        self._logged_types.add(type(error))
         if isinstance(error, AacStreamError):
             log.error("%s", error)
         else:
             trace = log.isEnabledFor(logging.DEBUG)
             log.error("%s: failed (%r); the run goes on", self.sink.name, error, exc_info=trace)
 
-    def _fails(self, error: AacStreamError) -> None:
+    def _record_failure(self, error: AacStreamError) -> None:
         if self._failing_since is None:
             self._failing_since = time.monotonic()
             log.warning("%s; what is heard is kept, and tried again", error)
 
-    def _works(self) -> None:
-        with self._news:
+    def _record_success(self) -> None:
+        with self._condition:
             lost, self._lost = self._lost, 0
         since, self._failing_since = self._failing_since, None
         if since is None and not lost:
@@ -291,22 +335,36 @@ class SinkWorker:
         log.warning("%s: works again%s%s", self.sink.name, after, gone)
 
 
-def close_all(outlets: Iterable[SinkWorker], timeout: float | None) -> None:
-    """Close `outlets` at the same time, within `timeout` seconds, if any, and `CANCEL_S`.
+def close_all(workers: Iterable[SinkWorker], timeout: float | None) -> None:
+    """Close all `workers` at the same time.
 
-    Raises: the error of one that failed; those of the others are logged.
+    Parameters
+    ----------
+    workers
+        The workers to close.
+    timeout
+        Time limit in seconds, after which busy sinks are cancelled and get `CANCEL_S` more. None
+        waits without a limit.
+
+    Raises
+    ------
+    BrokenPipeError
+        If the reader of a sink has gone.
+    OutputError
+        If a sink failed and no BrokenPipeError is raised. The OutputErrors of other sinks are
+        logged.
     """
-    outlets = list(outlets)
-    for outlet in outlets:
-        outlet.end()
-    busy = _join(outlets, timeout)
-    for outlet in busy:
-        outlet.cancel()
+    workers = list(workers)
+    for worker in workers:
+        worker.end()
+    busy = _join(workers, timeout)
+    for worker in busy:
+        worker.cancel()
     _join(busy, CANCEL_S)
     failed: OutputError | BrokenPipeError | None = None
-    for outlet in outlets:
+    for worker in workers:
         try:
-            outlet.report()
+            worker.report()
         except BrokenPipeError as error:
             failed = failed or error
         except OutputError as error:
@@ -317,11 +375,11 @@ def close_all(outlets: Iterable[SinkWorker], timeout: float | None) -> None:
         raise failed
 
 
-def _join(outlets: list[SinkWorker], timeout: float | None) -> list[SinkWorker]:
-    """Wait for all; return those that are not closed within `timeout` seconds."""
-    until = None if timeout is None else time.monotonic() + timeout
+def _join(workers: list[SinkWorker], timeout: float | None) -> list[SinkWorker]:
+    """Wait up to `timeout` seconds for all `workers`; return those that are not closed."""
+    deadline = None if timeout is None else time.monotonic() + timeout
     return [
-        outlet
-        for outlet in outlets
-        if not outlet.join(None if until is None else max(0.0, until - time.monotonic()))
+        worker
+        for worker in workers
+        if not worker.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
     ]

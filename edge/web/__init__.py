@@ -1,1 +1,1 @@
-"""A live page of what is heard; all but `address` and `opening` needs the extra `web`."""
+"""The live web page of captions. All modules except `address` and `open_page` need extra `web`."""

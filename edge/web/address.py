@@ -1,4 +1,4 @@
-"""What the setting `serve` says: where the page is."""
+"""The setting `serve`: the address of the page."""
 
 from __future__ import annotations
 
@@ -8,27 +8,36 @@ from dataclasses import dataclass
 
 from edge.errors import ConfigError
 
-DEFAULT = "127.0.0.1:8642"
+DEFAULT = "127.0.0.1:8642"  # The example address in error messages.
 FORM = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:.%\w]+\]|[\w.-]+):)?(?P<port>\d{1,5})")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen."""
+    """An address to listen on."""
 
-    host: str  # a name or an IP address, without brackets
-    port: int  # 0 is any that is free
+    host: str  # A host name or an IP address, without brackets.
+    port: int  # A TCP port; 0 means any free port.
 
     @property
     def local(self) -> bool:
-        """Whether nobody but this machine reaches it."""
+        """Return True if only this machine can reach the address."""
         return is_local(self.host)
 
 
 def address_of(setting: str) -> Address:
-    """`setting` is HOST:PORT, or PORT alone, which listens on 127.0.0.1; IPv6 is [::1]:8642.
+    """Return the address in `setting`.
 
-    Raises: ConfigError.
+    Parameters
+    ----------
+    setting
+        HOST:PORT, with brackets around an IPv6 address, such as [::1]:8642. PORT alone means
+        127.0.0.1.
+
+    Raises
+    ------
+    ConfigError
+        If the setting has another form or the port is too large.
     """
     found = FORM.fullmatch(setting)
     if found is None or int(found["port"]) > 65_535:
@@ -37,7 +46,7 @@ def address_of(setting: str) -> Address:
 
 
 def is_local(host: str) -> bool:
-    """Whether `host`, a name or an IP address, is this machine for itself."""
+    """Return True if `host` is a loopback address or "localhost"."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -45,7 +54,7 @@ def is_local(host: str) -> bool:
 
 
 def is_ip(host: str) -> bool:
-    """Whether `host` is an IP address and no name."""
+    """Return True if `host` is an IP address and not a host name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -54,5 +63,5 @@ def is_ip(host: str) -> bool:
 
 
 def with_port(host: str, port: int) -> str:
-    """As in a URL."""
+    """Return HOST:PORT as in a URL, with brackets around an IPv6 address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

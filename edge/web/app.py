@@ -1,4 +1,4 @@
-"""What is answered at which address: the page's files, its streams, and what programs ask for."""
+"""The routes of the web application: the page's files, streams, exports, health and metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from edge.web.sse import Live
 
 log = logging.getLogger(__name__)
 
-MOST_VIEWERS = 64
+MOST_VIEWERS = 64  # Maximum number of open streams.
+# Media type of each file extension.
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -33,8 +34,20 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def make_app(feed: Feed, live: Live, board: Board, access: Access) -> ASGIApp:
-    """The whole of it."""
-    static = _static_files()  # in memory: a request names no path of the disk
+    """Return the web application.
+
+    Parameters
+    ----------
+    feed
+        The recent events.
+    live
+        The streams of the viewers.
+    board
+        The status and metrics of the run.
+    access
+        The checks of each request.
+    """
+    static = _static_files()  # The files are in memory, so that no request can name a disk path.
 
     async def file(request: Request) -> Response:
         name = request.path_params.get("name") or "index.html"
@@ -51,7 +64,7 @@ def make_app(feed: Feed, live: Live, board: Board, access: Access) -> ASGIApp:
             )
         captions = request.url.path == "/captions"
         lines = live.captions(mark) if captions else live.page(mark or "")
-        # Else a proxy between would gather it.
+        # The header x-accel-buffering keeps a proxy from buffering the stream.
         return StreamingResponse(
             lines, media_type="text/event-stream", headers={"x-accel-buffering": "no"}
         )
@@ -63,13 +76,13 @@ def make_app(feed: Feed, live: Live, board: Board, access: Access) -> ASGIApp:
         kind, write = WRITERS[ending]
         device = request.query_params.get("device")
         records = feed.history(device)
-        text = write(records, len({record.heard.device for record in records}) > 1)
+        text = write(records, len({record.result.device for record in records}) > 1)
         name = {"content-disposition": f'attachment; filename="captions.{ending}"'}
         return Response(text, media_type=kind, headers=name)
 
     async def health(_: Request) -> Response:
-        said = board.health()
-        return JSONResponse(said, 200 if said["status"] == "ok" else 503)
+        report = board.health()
+        return JSONResponse(report, 200 if report["status"] == "ok" else 503)
 
     async def metrics(_: Request) -> Response:
         return Response(board.metrics(), media_type=METRICS_TYPE)
@@ -84,12 +97,12 @@ def make_app(feed: Feed, live: Live, board: Board, access: Access) -> ASGIApp:
         Route("/{name}", file),
     ]
     app = Starlette(routes=routes)
-    app.router.redirect_slashes = False  # to what a request says is our name
+    app.router.redirect_slashes = False  # A redirect would use the Host header of the request.
     return _Guard(app, access)
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:
-    """Content and type of each, by its name."""
+    """Return the contents and the media type of each static file by its name."""
     found = {}
     for path in (files("edge.web") / "static").iterdir():
         ending = "." + path.name.rpartition(".")[2]
@@ -99,7 +112,11 @@ def _static_files() -> dict[str, tuple[bytes, str]]:
 
 
 class _Guard:
-    """Around everything: who is refused, what every answer says, and errors of ours as one line."""
+    """Middleware around the application.
+
+    It refuses requests without access, adds headers to each response, and answers an internal error
+    with one line.
+    """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
@@ -125,10 +142,10 @@ class _Guard:
             if refusal is None:
                 await self._app(scope, receive, answer)
                 return
-            said = PlainTextResponse(f"{refusal.why}\n", refusal.status)
+            response = PlainTextResponse(f"{refusal.why}\n", refusal.status)
             if refusal.status == 401:
-                said.headers["www-authenticate"] = "Bearer"
-            await said(scope, receive, answer)
+                response.headers["www-authenticate"] = "Bearer"
+            await response(scope, receive, answer)
         except Exception as error:
             log.error("page: %s %r: %s", request.method, request.url.path, error, exc_info=error)
             if not begun:

@@ -1,4 +1,4 @@
-"""Who may read the page: the checks of every request, and the headers of every answer."""
+"""Access control of the page: the checks of each request and the headers of each response."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 
 from edge.web.address import Address, is_ip, is_local
 
-YEAR_S = 365 * 24 * 3600
+YEAR_S = 365 * 24 * 3600  # Lifetime of the cookie in seconds.
 
-# Whatever a caption or a browser's bug would do: nothing but our own files is loaded or run.
+# Content security policy: the browser loads and runs only our own files, even if a caption contains
+# markup or the browser has a bug.
 POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -27,13 +28,13 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
-    "connection": "close",  # one that is kept open could begin a request and never end it
+    "connection": "close",  # An open connection could start a request and never finish it.
 }
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """The status of an answer, and its one line."""
+    """The HTTP status and the one-line message for a refused request."""
 
     status: int
     why: str
@@ -41,7 +42,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Access:
-    """What is demanded of requests to `address`: `token`, if there is one."""
+    """The checks of requests to `address`, which must carry `token` if there is one."""
 
     address: Address
     token: str | None
@@ -49,7 +50,17 @@ class Access:
     def refuses(
         self, headers: Mapping[str, str], cookies: Mapping[str, str], given: str | None
     ) -> Refusal | None:
-        """Why a request is not answered; None if it is. `given`: the token in its URL, if any."""
+        """Return the refusal of a request, or None if the request is allowed.
+
+        Parameters
+        ----------
+        headers
+            Headers of the request, with names in lower case.
+        cookies
+            Cookies of the request.
+        given
+            The token in the URL of the request, if there is one.
+        """
         host = headers.get("host", "")
         if not self._is_ours(host):
             return Refusal(403, "this is not the name of the machine that is asked")
@@ -64,20 +75,23 @@ class Access:
         return Refusal(401, "open the link with the token; whoever started aac-stream has it")
 
     def is_token(self, text: str) -> bool:
-        """In a time that does not tell how much of it is right."""
+        """Return True if `text` is the token; compare in constant time against timing attacks."""
         return self.token is not None and hmac.compare_digest(text.encode(), self.token.encode())
 
     @property
     def cookie(self) -> str:
-        """Its name; with the port, since browsers do not tell those apart."""
+        """Return the name of the cookie, with the port, because browsers share cookies of ports."""
         return f"aac_stream_{self.address.port}"
 
     def set_cookie(self) -> str:
-        """The header that has a browser keep the token, out of reach of any script."""
+        """Return the Set-Cookie header that stores the token where no script can read it."""
         return f"{self.cookie}={self.token}; Max-Age={YEAR_S}; Path=/; HttpOnly; SameSite=Strict"
 
     def _is_ours(self, host: str) -> bool:
-        """Whether `host` cannot be a name that another's server had point here (DNS rebinding)."""
+        """Return True if `host` is a name of this machine, or an IP address that may be used.
+
+        This check prevents DNS rebinding: a foreign host name that resolves to this machine.
+        """
         name = _name_of(host)
         if is_local(name):
             return True
@@ -89,7 +103,7 @@ class Access:
 
 
 def _name_of(host: str) -> str:
-    """`host` without its port; empty if it is none."""
+    """Return `host` without its port; "" if it is not valid."""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:

@@ -1,4 +1,4 @@
-"""The history as a file: for reading, as subtitles, as JSON."""
+"""Export of the history as a file: readable text, subtitles or JSON."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from edge.web.history import Record
 
 
 def text(records: list[Record], labelled: bool) -> str:
-    """A line for each event, with the time of day where it was heard live."""
+    """Return one line for each event, with the local date and time if the audio was live."""
     out = ""
     for record in records:
         event = record.event
-        at = record.heard.at(event.start_s, event.number)
+        at = record.result.at(event.start_s, event.number)
         when = clock(event.start_s) if at is None else _local(at)
-        out += f"{when}  {_who(record, labelled)}{event.text}  [{event.confidence:.0%}]\n"
+        out += f"{when}  {_prefix(record, labelled)}{event.text}  [{event.confidence:.0%}]\n"
     return out
 
 
 def subtitles(records: list[Record], labelled: bool) -> str:
-    """SubRip; what sounds still ends where it was last heard."""
+    """Return SubRip subtitles; an open event ends at its last known end."""
     cues = Cues(lag_s=0.0)
     for record in records:
-        words = _who(record, labelled) + record.event.text
-        # The key, since devices count their events each for itself.
+        words = _prefix(record, labelled) + record.event.text
+        # Use the key as number, because event numbers are unique only within a device.
         cues.push(replace(record.event, number=record.key, text=words, open=False))
     return "".join(srt(number, cue) for number, cue in enumerate(cues.rest(), 1))
 
 
 def as_json(records: list[Record], labelled: bool) -> str:
-    """A list of the records that `/captions` streams."""
-    del labelled  # each has its device
+    """Return a JSON list of the records, in the form that `/captions` streams."""
+    del labelled  # Each record contains its device.
     return json.dumps([record.data() for record in records], indent=1) + "\n"
 
 
-def _who(record: Record, labelled: bool) -> str:
-    return f"{record.heard.device}: " if labelled else ""
+def _prefix(record: Record, labelled: bool) -> str:
+    return f"{record.result.device}: " if labelled else ""
 
 
 def _local(at: str) -> str:
@@ -50,7 +50,7 @@ def _local(at: str) -> str:
 
 Writer = Callable[[list[Record], bool], str]
 
-# By the ending of the file: its type, and who writes it.
+# Media type and writer by file extension.
 WRITERS: dict[str, tuple[str, Writer]] = {
     "txt": ("text/plain; charset=utf-8", text),
     "srt": ("application/x-subrip; charset=utf-8", subtitles),

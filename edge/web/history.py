@@ -1,4 +1,4 @@
-"""What was heard of late, for viewers that come, go, lag and come back."""
+"""The recent history of events, for viewers that connect late, lag or reconnect."""
 
 from __future__ import annotations
 
@@ -12,63 +12,66 @@ from edge.streaming.event_tracker import Event
 from edge.streaming.pipeline import Caption
 from edge.streaming.results import WindowResult
 
-KEPT = 2000  # events, some hours of a lively room
+KEPT = 2000  # Maximum number of events in the history: some hours of a busy room.
 
 
 @dataclass(frozen=True)
 class Record:
-    """An event as it is known now."""
+    """The newest state of an event."""
 
-    change: int  # number of the change that made it so, from 1 on
-    key: int  # the same for all that is said of this event in this run
-    heard: WindowResult
+    change: int  # Number of the change that led to this state, from 1 on.
+    key: int  # Number of the event, the same for all its states in this run.
+    result: WindowResult
     event: Event
 
     def data(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {"key": self.key, **self.heard.record(self.event)}
+        """Return the record as a JSON object."""
+        return {"key": self.key, **self.result.record(self.event)}
 
 
 class Feed:
-    """Takes what is heard in one thread; any other reads. It holds one record for each event.
+    """The newest state of each recent event. One thread pushes results; any thread may read.
 
-    So there is no queue for each viewer: one that was slow is given what has changed since it was
-    last given something, and each event but once.
+    Viewers need no queues of their own. A slow viewer gets the events that have changed since its
+    last message, each only once.
     """
 
     def __init__(self) -> None:
-        self.run = secrets.token_hex(4)  # tells the changes of this run from those of the last
-        self.events: Counter[str] = Counter()  # that opened, by device
-        self.last: dict[str, Caption] = {}  # window, by device
-        self.changes = 0
-        self._records: OrderedDict[int, Record] = OrderedDict()  # by key, last changed last
-        self._open: dict[tuple[str, int], int] = {}  # keys, by device and number
-        self._lock = threading.Lock()
+        self.run = secrets.token_hex(4)  # Random id of this run, which marks its changes.
+        self.events: Counter[str] = Counter()  # Number of events opened, by device.
+        self.last: dict[str, Caption] = {}  # Newest caption, by device.
+        self.changes = 0  # Number of changes so far.
+        self._records: OrderedDict[int, Record] = OrderedDict()  # By key, newest change last.
+        self._open: dict[tuple[str, int], int] = {}  # Key by device and event number.
+        self._lock = threading.Lock()  # Held to push results and to read `_records`.
 
-    def push(self, heard: WindowResult) -> None:
-        """Take a window, and what it makes of the events."""
+    def push(self, result: WindowResult) -> None:
+        """Add the caption of a window and its event changes."""
         with self._lock:
-            if heard.caption is not None:
-                self.last = {**self.last, heard.device: heard.caption}
-            for event in heard.events:
-                self._take(heard, event)
+            if result.caption is not None:
+                self.last = {**self.last, result.device: result.caption}
+            for event in result.events:
+                self._take(result, event)
 
-    def _take(self, heard: WindowResult, event: Event) -> None:
-        who = heard.device, event.number  # which another track of the device may use again
-        key = self._open.get(who)
+    def _take(self, result: WindowResult, event: Event) -> None:
+        event_id = result.device, event.number  # A later tracker of the device may reuse it.
+        key = self._open.get(event_id)
         if key is None:
-            key = self._open[who] = sum(self.events.values()) + 1
-            self.events[heard.device] += 1
+            key = self._open[event_id] = sum(self.events.values()) + 1
+            self.events[result.device] += 1
         if not event.open:
-            del self._open[who]
+            del self._open[event_id]
         self.changes += 1
-        self._records[key] = Record(self.changes, key, heard, event)
+        self._records[key] = Record(self.changes, key, result, event)
         self._records.move_to_end(key)
         if len(self._records) > KEPT:
             self._records.popitem(last=False)
 
     def since(self, change: int) -> list[Record]:
-        """What has changed after `change`, in that order; 0 is before all."""
+        """Return the records that changed after `change`, in the order of their last change.
+
+        With `change` 0, return all records.
+        """
         if change >= self.changes:
             return []
         found = []
@@ -80,16 +83,16 @@ class Feed:
         return found[::-1]
 
     def history(self, device: str | None = None) -> list[Record]:
-        """All that is kept, or of one device, in the order of opening."""
-        records = [r for r in self.since(0) if device in (None, r.heard.device)]
+        """Return the records of all devices, or of `device`, in the order of opening."""
+        records = [r for r in self.since(0) if device in (None, r.result.device)]
         return sorted(records, key=lambda record: record.key)
 
     def mark(self, change: int) -> str:
-        """What a viewer may come back with."""
+        """Return the mark with which a viewer can resume after `change`."""
         return f"{self.run}-{change}"
 
     def after(self, mark: str) -> int:
-        """The change that `mark` stands for; 0, which is before all, if it is of another run."""
+        """Return the change number of `mark`; 0 if the mark is invalid or from another run."""
         run, _, change = mark.partition("-")
         known = run == self.run and change.isdecimal() and len(change) < 20
         return min(int(change), self.changes) if known else 0

@@ -1,4 +1,4 @@
-"""How the run is, for the page, `/health` and `/metrics`."""
+"""The status and the metrics of the run, for the page, `/health` and `/metrics`."""
 
 from __future__ import annotations
 
@@ -13,60 +13,65 @@ from edge.streaming.pipeline import Stats
 from edge.web.history import Feed
 
 STATES = ("quiet", "listening", "caption")
-OVER_S = 5.0  # the CPU share is a mean over so long
+OVER_S = 5.0  # Averaging time of the CPU share, in seconds.
 
 
 class Board:
-    """Numbers of `hub` and `feed`; nothing of what was heard but how loud and how sure."""
+    """Collects numbers from `device_manager` and `feed`. No caption text is included."""
 
-    def __init__(self, hub: DeviceManager, feed: Feed) -> None:
+    def __init__(self, device_manager: DeviceManager, feed: Feed) -> None:
         self.viewers = 0
-        self._hub, self._feed = hub, feed
+        self._device_manager, self._feed = device_manager, feed
         self._cpu: deque[tuple[float, float]] = deque([(time.monotonic(), time.process_time())])
         self._began = time.monotonic()
 
     def status(self) -> dict[str, Any]:
-        """What the page shows several times a second."""
+        """Return the status that the page shows, as a JSON object."""
         devices = []
-        for status in self._hub.status():
+        for status in self._device_manager.status():
             last = self._feed.last.get(status.device)
             confidence = last.confidence if last and last.state != "quiet" else None
             devices.append({**asdict(status), "confidence": confidence})
         return {
-            "lives": self._hub.lives,
+            "lives": self._device_manager.lives,
             "cpu_share": round(self._cpu_share(), 4),
             "devices": devices,
         }
 
     def health(self) -> dict[str, Any]:
-        """What `/health` says."""
-        lives = self._hub.lives
+        """Return the response of `/health` as a JSON object."""
+        lives = self._device_manager.lives
         return {
             "status": "ok" if lives else "hangs",
             "up_s": round(time.monotonic() - self._began, 1),
             "viewers": self.viewers,
-            "devices": {status.device: status.state for status in self._hub.status()},
+            "devices": {status.device: status.state for status in self._device_manager.status()},
         }
 
     def metrics(self) -> str:
-        """In Prometheus' text format, version 0.0.4."""
-        devices, counts, out = self._hub.status(), self._hub.counts(), _Metrics()
+        """Return the metrics in the Prometheus text format, version 0.0.4."""
+        devices, counts, out = (
+            self._device_manager.status(),
+            self._device_manager.counts(),
+            _Metrics(),
+        )
         stats = sum(counts.values(), Stats())
-        out.add("up", "gauge", "Whether no loop hangs.", {"": float(self._hub.lives)})
+        out.add("up", "gauge", "Whether no loop hangs.", {"": float(self._device_manager.lives)})
         out.add("viewers", "gauge", "Pages and programs that watch.", {"": self.viewers})
         out.add("audio_seconds_total", "counter", "Audio heard.", {"": stats.audio_s})
         out.add("busy_seconds_total", "counter", "Time spent on it.", {"": stats.busy_s})
         cpu_s = time.process_time()
         out.add("cpu_seconds_total", "counter", "CPU time of the process.", {"": cpu_s})
-        for name, what in [
+        for name, help_text in [
             ("windows", "Windows captioned."),
             ("skipped_windows", "Windows skipped to keep up."),
         ]:
-            # Devices that have ended are listed too: a counter that returns looks like a restart.
+            # Devices that have ended stay listed, because a counter that disappears and returns
+            # looks like a restart.
             values: dict[str, float] = {
                 _labels(device=device): getattr(count, name) for device, count in counts.items()
             }
-            out.add(f"{name}_total", "counter", what, values)
+            out.add(f"{name}_total", "counter", help_text, values)
         lost = {_labels(device=device): count.lost_s for device, count in counts.items()}
         out.add("lost_seconds_total", "counter", "Audio that was lost.", lost)
         events: dict[str, float] = {
@@ -84,7 +89,7 @@ class Board:
         return out.text
 
     def _cpu_share(self) -> float:
-        """CPU time of the process per second of late: 1 is one core."""
+        """Return the recent CPU time of the process per second; 1 is one core."""
         now = (time.monotonic(), time.process_time())
         while len(self._cpu) > 1 and now[0] - self._cpu[0][0] > OVER_S:
             self._cpu.popleft()
@@ -98,10 +103,10 @@ class _Metrics:
     def __init__(self) -> None:
         self.text = ""
 
-    def add(self, name: str, kind: str, what: str, values: Mapping[str, float]) -> None:
-        """`values` by their labels."""
+    def add(self, name: str, kind: str, help_text: str, values: Mapping[str, float]) -> None:
+        """Append one metric; `values` are keyed by their formatted labels."""
         name = f"aac_stream_{name}"
-        self.text += f"# HELP {name} {what}\n# TYPE {name} {kind}\n"
+        self.text += f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"
         for labels, value in values.items():
             self.text += f"{name}{labels} {value:.12g}\n"
 

@@ -1,4 +1,4 @@
-"""Opens the page, if what it needs is installed."""
+"""Opening the page, with a check that its packages are installed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,27 @@ from edge.sinks.base import Sink
 from edge.streaming.device_manager import DeviceManager
 from edge.web.address import address_of
 
-EXTRA = ("starlette", "uvicorn", "segno")
+EXTRA = ("starlette", "uvicorn", "segno")  # The packages of the extra `web`.
 
 
-def open_page(serve: str, hub: DeviceManager) -> Sink[Any]:
-    """Serves what `hub` hears on the address `serve`, until the sink is closed.
+def open_page(serve: str, device_manager: DeviceManager) -> Sink[Any]:
+    """Open the page, which serves until the returned sink is closed.
 
-    Raises: OutputError if a package is missing or the address cannot be had.
+    Parameters
+    ----------
+    serve
+        Address to listen on, as in the setting `serve`.
+    device_manager
+        The manager of the devices that the page shows.
+
+    Raises
+    ------
+    OutputError
+        If a package is missing, or the address or the token is not available.
     """
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         raise OutputError(f"serve: needs {', '.join(missing)}; type: pip install 'aac-stream[web]'")
-    from edge.web.page import Page  # what follows needs the extra
+    from edge.web.page import Page  # This import needs the extra `web`.
 
-    return Page(address_of(serve), hub)
+    return Page(address_of(serve), device_manager)

@@ -1,4 +1,4 @@
-"""The page as a sink: what is heard goes to the feed, and the server tells it."""
+"""The page as a sink: results go into the feed, and the server streams them to viewers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,26 @@ from edge.web.token import load_token, show_link, token_path
 
 log = logging.getLogger(__name__)
 
-END_S = 2.0  # For the server to end; at the end of the run, nobody waits for that so long.
+END_S = 2.0  # Seconds that the server may take to end; the end of the run does not wait as long.
 
 
 class Page:
-    """Listens on `address` from now on."""
+    """Serves the page on `address` until it is closed.
 
-    def __init__(self, address: Address, hub: DeviceManager) -> None:
-        """Raises: OutputError if the address or the token cannot be had."""
+    Parameters
+    ----------
+    address
+        Address to listen on.
+    device_manager
+        The manager of the devices that the page shows.
+
+    Raises
+    ------
+    OutputError
+        If the address is not available, or the token cannot be read or made.
+    """
+
+    def __init__(self, address: Address, device_manager: DeviceManager) -> None:
         path = None if address.local else token_path()
         token, is_new = (None, False) if path is None else load_token(path)
         sock = listen(address)
@@ -36,8 +48,8 @@ class Page:
         self.address = replace(address, port=self.port)
         self.name = f"page on http://{with_port(self.address.host, self.address.port)}/"
         self._feed = Feed()
-        self._spectrogram = Spectrogram(lambda: hub.features.sample_rate)
-        board = Board(hub, self._feed)
+        self._spectrogram = Spectrogram(lambda: device_manager.features.sample_rate)
+        board = Board(device_manager, self._feed)
         live = Live(self._feed, self._spectrogram, board)
         app = make_app(self._feed, live, board, Access(self.address, token))
         self._server = Server(app, live, sock)
@@ -48,18 +60,21 @@ class Page:
         elif token is not None:
             log.info("the page's token is in %s; its link ends in /?token=...", path)
 
-    def of(self, heard: WindowResult) -> WindowResult:
-        return heard
+    def of(self, result: WindowResult) -> WindowResult:
+        """Return `result`, which is also the piece."""
+        return result
 
     def end(self) -> None:
-        return None
+        """Add nothing at the end of a run."""
 
     def put(self, piece: WindowResult) -> None:
+        """Add `piece` to the history."""
         self._feed.push(piece)
 
     def hear(self, device: str, start_s: float, samples: Floats) -> None:
-        """Audio of `device`, of which the page draws the spectrum."""
+        """Pass audio of `device` to the spectrogram; see `edge.sinks.base.HearingSink`."""
         self._spectrogram.hear(device, start_s, samples)
 
     def close(self) -> None:
+        """Stop the server."""
         self._server.close(END_S)

@@ -1,4 +1,4 @@
-"""The HTTP server, in a thread and an event loop of its own."""
+"""The HTTP server, which runs in its own thread and event loop."""
 
 from __future__ import annotations
 
@@ -17,13 +17,19 @@ from edge.web.sse import Live
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 1024  # Connections that wait in the kernel until there is room for them.
-SENT = 64 * 1024  # bytes on their way to a viewer: seconds of a slow one, not minutes
-GONE_MS = 30_000  # after which a viewer that takes nothing is given up by the kernel
+BACKLOG = 1024  # Maximum number of connections that wait in the kernel.
+SENT = 64 * 1024  # Send buffer in bytes, so small that a slow viewer lags by seconds, not minutes.
+GONE_MS = 30_000  # Milliseconds after which the kernel drops a viewer that acknowledges no data.
 
 
 def listen(address: Address) -> socket.socket:
-    """Raises: OutputError if the address cannot be had."""
+    """Return a non-blocking socket that listens on `address`.
+
+    Raises
+    ------
+    OutputError
+        If the address is not available.
+    """
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -53,10 +59,21 @@ def _failed(address: Address, error: Exception) -> OutputError:
 
 
 class Server:
-    """Serves `app` on `sock` from `start` to `close`."""
+    """Serves an application from `start` to `close`.
+
+    Parameters
+    ----------
+    app
+        The ASGI application.
+    live
+        The streams, which run in the server's event loop.
+    sock
+        The listening socket, which this class closes.
+    """
 
     def __init__(self, app: object, live: Live, sock: socket.socket) -> None:
-        for name in ("uvicorn.error", "uvicorn.access"):  # a line for each bad request: no
+        # Silence the loggers of Uvicorn, which write a line for each bad request.
+        for name in ("uvicorn.error", "uvicorn.access"):
             logger = logging.getLogger(name)
             logger.propagate = False
             logger.handlers[:] = [logging.NullHandler()]
@@ -77,21 +94,22 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
 
     def start(self) -> None:
+        """Start the thread of the server."""
         self._thread.start()
 
     def close(self, timeout: float) -> None:
-        """End, as far as that goes within `timeout` seconds; from any thread, at any time."""
+        """Stop the server and wait up to `timeout` seconds; any thread may call this anytime."""
         self._live.closing = self._server.should_exit = True
         self._thread.join(timeout)
-        if not self._thread.is_alive():  # Else it closes the socket itself.
+        if not self._thread.is_alive():  # A running thread still uses the socket.
             self._sock.close()
 
     def _run(self) -> None:
         serving = self._serve()
         try:
             asyncio.run(serving)
-        except Exception as error:  # the loop goes on, without its page
-            serving.close()  # Where no event loop could be made, it has not begun.
+        except Exception as error:  # The captions go on without the page.
+            serving.close()  # The coroutine has not started if no event loop could be made.
             if not self._live.closing:
                 log.error("the page has ended: %s", error, exc_info=error)
 

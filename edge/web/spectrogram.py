@@ -1,4 +1,4 @@
-"""The picture of the sound: log-mel columns of the last minute, computed while somebody watches."""
+"""The spectrogram of the page: log-mel columns of the last minute, computed only for viewers."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ import numpy as np
 
 from edge.inference.features import FeatureSpec, Floats, LogMelStream
 
-BANDS = 64
-KEPT_S = 60.0
-FRAME_S, HOP_S = 0.064, 0.02
-FRAMES = 4  # a column is the loudest of so many frames, band by band
-COLUMN_S = FRAMES * HOP_S
-LOWEST_DB = -100.0  # re a full-scale sine; 0 in a column, and 255 is full scale
-F_MIN, F_MAX = 50.0, 16_000.0  # Hz
-AT_ONCE_S = 15.0  # of audio that are painted in one go, so that other viewers hardly wait
-GAP_S = 0.05  # between two blocks that does not come from rounding
+BANDS = 64  # Number of mel bands.
+KEPT_S = 60.0  # Seconds of audio and of columns that are kept for each device.
+FRAME_S, HOP_S = 0.064, 0.02  # Length and hop of a frame in seconds.
+FRAMES = 4  # Number of frames in a column, which holds the maximum of each band.
+COLUMN_S = FRAMES * HOP_S  # Duration of a column in seconds.
+LOWEST_DB = -100.0  # Level of the value 0, in dB re a full-scale sine; 255 is full scale.
+F_MIN, F_MAX = 50.0, 16_000.0  # Lower end of the lowest and upper end of the highest band, in Hz.
+AT_ONCE_S = 15.0  # Maximum audio in seconds painted in one call, so that viewers hardly wait.
+GAP_S = 0.05  # A longer time in seconds between two blocks is a gap and not a rounding error.
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Some columns of a device, one after another."""
+    """Consecutive columns of the spectrogram of one device."""
 
     device: str
-    number: int  # from 1 on, over all devices
-    start_s: float  # of the first, since the first sample
-    f_max: float  # Hz, the upper end of the highest band
-    values: bytes  # BANDS for each column, from low to high
+    number: int  # Running number over all devices, from 1 on.
+    start_s: float  # Start of the first column, in seconds since the first sample.
+    f_max: float  # Upper end of the highest band, in Hz.
+    values: bytes  # `BANDS` bytes for each column, from the lowest band to the highest.
 
     @property
     def end_s(self) -> float:
+        """Return the end of the last column, in seconds since the first sample."""
         return self.start_s + len(self.values) / BANDS * COLUMN_S
 
     def data(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the columns as a JSON object."""
         return {
             "device": self.device,
             "start_s": round(self.start_s, 3),
@@ -53,17 +54,20 @@ class Columns:
 
 
 class _Painter:
-    """One device. Audio waits here until somebody looks; what is older than a minute is dropped."""
+    """The spectrogram of one device.
+
+    Audio waits here until somebody watches. At most `KEPT_S` seconds wait; older audio is dropped.
+    """
 
     def __init__(self) -> None:
         self._blocks: deque[tuple[float, Floats]] = deque()
-        self._waiting = 0  # samples
-        self._lock = threading.Lock()
-        self._next_s = -1.0  # where the next block begins, if none is missing
-        self._spec: FeatureSpec | None = None  # what follows is set where that is
+        self._waiting = 0  # Number of samples in `_blocks`.
+        self._lock = threading.Lock()  # Guards `_blocks` and `_waiting`.
+        self._next_s = -1.0  # Start of the next block in seconds, unless audio is missing.
+        self._spec: FeatureSpec | None = None  # `_begin` sets this and the attributes below.
         self._stream: LogMelStream
-        self._frames: Floats  # that make no whole column yet
-        self._column_s: float  # where the next column begins
+        self._frames: Floats  # Frames that fill no whole column yet, shape (n_frames, BANDS).
+        self._column_s: float  # Start of the next column in seconds.
 
     def hear(self, start_s: float, samples: Floats, rate: int) -> None:
         with self._lock:
@@ -73,7 +77,19 @@ class _Painter:
                 self._waiting -= len(self._blocks.popleft()[1])
 
     def paint(self, rate: int) -> tuple[float, float, bytes] | None:
-        """Start in seconds, upper end in Hz and values of the columns that are whole now."""
+        """Compute the columns that are complete now.
+
+        Parameters
+        ----------
+        rate
+            Sample rate of the audio in Hz.
+
+        Returns
+        -------
+        tuple of float, float and bytes, or None
+            Start in seconds, upper end of the highest band in Hz, and values of the columns. None
+            if no column is complete.
+        """
         run = self._take(rate)
         if run is None:
             return None
@@ -93,7 +109,13 @@ class _Painter:
         return first_s, self._spec.f_max, values.astype(np.uint8).tobytes()
 
     def _take(self, rate: int) -> tuple[float, Floats] | None:
-        """The blocks that follow one on another, up to AT_ONCE_S."""
+        """Remove waiting blocks that follow without a gap, up to about `AT_ONCE_S` seconds.
+
+        Returns
+        -------
+        tuple of float and ndarray, or None
+            Start in seconds and the samples, shape (n_samples,). None if no block waits.
+        """
         with self._lock:
             if not self._blocks:
                 return None
@@ -114,28 +136,45 @@ class _Painter:
         self._spec = display_spec(rate)
         self._stream = LogMelStream(self._spec)
         self._frames = np.zeros((0, BANDS), np.float32)
-        self._column_s = start_s + (FRAME_S - HOP_S) / 2.0  # a frame tells of its middle
+        self._column_s = start_s + (FRAME_S - HOP_S) / 2.0  # A frame stands for its middle.
 
 
 class Spectrogram:
-    """All devices. `hear` is a listener of the hub; the rest is called in the server's thread."""
+    """The spectrograms of all devices.
+
+    The device threads call `hear`. The server thread calls all other methods.
+
+    Parameters
+    ----------
+    rate
+        Function that returns the present sample rate of the audio in Hz.
+    """
 
     def __init__(self, rate: Callable[[], int]) -> None:
-        """`rate`: Hz of the samples that are heard now."""
         self._rate = rate
         self._painters: dict[str, _Painter] = {}
         self._kept: deque[Columns] = deque()
         self._number = 0
 
     def hear(self, device: str, start_s: float, samples: Floats) -> None:
-        """Keep it until somebody looks; called in the thread of each device."""
+        """Keep audio until somebody watches; called in the thread of each device.
+
+        Parameters
+        ----------
+        device
+            Label of the device in captions.
+        start_s
+            Time of the first sample in seconds.
+        samples
+            Mono samples, shape (n_samples,).
+        """
         painter = self._painters.get(device)
         if painter is None:
             painter = self._painters.setdefault(device, _Painter())
         painter.hear(start_s, samples, self._rate())
 
     def paint(self) -> list[Columns]:
-        """What is new, some for each device."""
+        """Compute and return the new columns of all devices."""
         found = []
         for device, painter in list(self._painters.items()):
             columns = painter.paint(self._rate())
@@ -148,7 +187,7 @@ class Spectrogram:
         return found
 
     def minute(self) -> list[Columns]:
-        """What was painted of late."""
+        """Return the computed columns of the last minute."""
         return list(self._kept)
 
     def _forget(self, device: str, before_s: float) -> None:
@@ -156,7 +195,13 @@ class Spectrogram:
 
 
 def display_spec(rate: int) -> FeatureSpec:
-    """Features in dB re a full-scale sine, whatever the model's own are."""
+    """Return features for display, in dB re a full-scale sine; the model's features do not matter.
+
+    Parameters
+    ----------
+    rate
+        Sample rate of the audio in Hz.
+    """
     window = round(FRAME_S * rate)
     return FeatureSpec(
         sample_rate=rate,
@@ -166,6 +211,7 @@ def display_spec(rate: int) -> FeatureSpec:
         f_min=F_MIN,
         f_max=min(F_MAX, rate / 2.0),
         floor=1e-10,
-        mean=20.0 * float(np.log10(window / 4.0)),  # of a Hann window's peak, for that sine
+        mean=20.0
+        * float(np.log10(window / 4.0)),  # Peak of a full-scale sine in a Hann window, in dB.
         std=1.0,
     )

@@ -1,4 +1,4 @@
-"""The token that lets a browser on another machine in: a file that its owner alone can read."""
+"""The access token for browsers on other machines, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from edge.errors import OutputError
 from edge.paths import expand_user
 from edge.web.address import Address, with_port
 
-BYTES = 24  # of chance
+BYTES = 24  # Number of random bytes in a new token, and minimum length of a token in characters.
 
 
 def token_path() -> Path:
-    """Where it is kept: in the state folder of the service, else of the user.
+    """Return the path of the token: in the service's state folder if it has one, else the user's.
 
-    Raises: ConfigError if the user has no home folder.
+    Raises
+    ------
+    ConfigError
+        If the user has no home folder.
     """
-    service = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # by systemd
+    service = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # systemd sets this variable.
     if service:
         return Path(service) / "token"
     state = os.environ.get("XDG_STATE_HOME") or expand_user("serve", "~/.local/state")
@@ -29,9 +32,17 @@ def token_path() -> Path:
 
 
 def load_token(path: Path) -> tuple[str, bool]:
-    """The token in `path`, and whether it was made just now, for there was none.
+    """Read the token in `path`, or make one if the file does not exist.
 
-    Raises: OutputError if it can be neither read nor made, or others may read it.
+    Returns
+    -------
+    tuple of str and bool
+        The token, and True if it is new.
+
+    Raises
+    ------
+    OutputError
+        If the token can be neither read nor made, or other users may read it.
     """
     try:
         return _read(path), False
@@ -51,7 +62,7 @@ def load_token(path: Path) -> tuple[str, bool]:
 
 def _read(path: Path) -> str:
     with open(path, encoding="utf-8", errors="replace") as file:
-        # Windows keeps the files of a user from others, and has no such bits.
+        # Windows has no permission bits and protects a user's files from other users.
         if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
             raise OutputError(
                 f"{path}: others may read the token; delete it, and a new one is made"
@@ -67,23 +78,30 @@ def _failed(path: Path, error: OSError) -> OutputError:
 
 
 def show_link(address: Address, token: str) -> None:
-    """The link that lets in, and its QR code, for the terminal; in a log it would be no secret."""
+    """Print the link with the token, and its QR code, to standard error.
+
+    The link is not logged, because a log would expose the token.
+    """
     import segno
 
     link = f"http://{with_port(_reached_as(address.host), address.port)}/?token={token}"
-    with contextlib.suppress(UnicodeEncodeError):  # a terminal that has no blocks has the link
+    with contextlib.suppress(UnicodeEncodeError):  # The terminal lacks block characters.
         segno.make(link, error="l").terminal(out=sys.stderr, compact=True)
     print(link, file=sys.stderr, flush=True)
 
 
 def _reached_as(host: str) -> str:
-    """What others call `host`: where it is every address of this machine, the one to the net."""
+    """Return the host under which other machines reach `host`.
+
+    If `host` stands for all addresses of this machine, return the address of its default route, or
+    the host name if there is none.
+    """
     if host not in ("0.0.0.0", "::"):
         return host
     family, to = (
         (socket.AF_INET, "192.0.2.1") if host == "0.0.0.0" else (socket.AF_INET6, "2001:db8::1")
     )
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect((to, 9))  # sends nothing: it asks the routing table
+        probe.connect((to, 9))  # This sends no packet; it only queries the routing table.
         return str(probe.getsockname()[0])
     return socket.gethostname()

@@ -1,1 +1,1 @@
-"""Events to an MQTT broker, and Home Assistant's discovery."""
+"""The MQTT sink, with Home Assistant discovery."""

@@ -1,4 +1,4 @@
-"""What the setting `mqtt` names: a broker, the user there, and the prefix of the topics."""
+"""The setting `mqtt`: the broker, the user name and the prefix of the topics."""
 
 from __future__ import annotations
 
@@ -12,32 +12,40 @@ from urllib.parse import unquote, urlsplit
 
 from edge.errors import ConfigError
 
-PORTS = {"mqtt": 1883, "mqtts": 8883}
-OTHERS = "homeassistant"  # The prefix of Home Assistant's own topics.
-PASSWORD = "AAC_STREAM_MQTT_PASSWORD"
+PORTS = {"mqtt": 1883, "mqtts": 8883}  # Default TCP port of each URL scheme.
+HA_PREFIX = "homeassistant"  # The prefix of Home Assistant's own topics.
+PASSWORD = "AAC_STREAM_MQTT_PASSWORD"  # Environment variable that may hold the password.
 
 
 @dataclass(frozen=True)
 class Broker:
-    """An MQTT broker; `password_of` knows what is not in here."""
+    """An MQTT broker. `password_of` returns the password, which is not stored here."""
 
     host: str
     port: int
     tls: bool
     user: str | None
-    prefix: str  # of topics
+    prefix: str  # The common prefix of all topics.
 
     @property
     def name(self) -> str:
-        """For messages; without the user."""
+        """Return the URL for messages, without the user name."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
 
 
 def broker_of(url: str) -> Broker:
-    """The broker at `url`, as mqtt://user@host:1883/prefix; only the host must be there.
+    """Return the broker at `url`.
 
-    Raises: ConfigError, which never shows a password.
+    Parameters
+    ----------
+    url
+        A URL such as mqtt://user@host:1883/prefix. User, port and prefix are optional.
+
+    Raises
+    ------
+    ConfigError
+        If the URL is not valid or holds a password. The message never shows a password.
     """
     try:
         parts = urlsplit(url)
@@ -55,7 +63,7 @@ def broker_of(url: str) -> Broker:
         raise ConfigError(f"mqtt: {shown!r} is not a broker, as mqtt://user@host:1883/prefix")
     if any(c in prefix for c in "+#\0 ") or prefix.startswith("$"):
         raise ConfigError(f"mqtt: {prefix!r} cannot begin a topic; leave out + # $ and spaces")
-    if prefix.split("/")[0] == OTHERS:
+    if prefix.split("/")[0] == HA_PREFIX:
         raise ConfigError(
             f"mqtt: {prefix!r} is where Home Assistant's own topics are; choose another prefix"
         )
@@ -66,20 +74,36 @@ def broker_of(url: str) -> Broker:
 
 
 def default_prefix() -> str:
-    """Return the prefix of topics unless the URL says another; with the host's name."""
+    """Return the default prefix of topics, which contains the host name of this machine."""
     return f"aac-stream/{slug(socket.gethostname())}"
 
 
 def slug(text: str) -> str:
-    """`text` in letters that topics and identifiers may have: "Küche 2" is "kuche_2"."""
+    """Return `text` with only characters valid in topics and identifiers.
+
+    For example, "Küche 2" becomes "kuche_2".
+    """
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9-]+", "_", plain).strip("_")[-60:] or "device"
 
 
 def password_of(file: str | None) -> str | None:
-    """The first line of `file`, or what the environment says; None if neither is there.
+    """Return the password: the first line of `file`, or the environment variable `PASSWORD`.
 
-    Raises: ConfigError if the file cannot be read.
+    Parameters
+    ----------
+    file
+        Path of the password file, if there is one. The environment variable is then ignored.
+
+    Returns
+    -------
+    str or None
+        The password; None if there is neither a file nor the environment variable.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read.
     """
     if file is None:
         return os.environ.get(PASSWORD)

@@ -1,7 +1,7 @@
-"""Topics and payloads of MQTT, and what makes Home Assistant show them without being set up.
+"""MQTT topics, and discovery messages that let Home Assistant show them without configuration.
 
-The format is that of https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery, of
-sensor.mqtt and of binary_sensor.mqtt there.
+The format is defined at https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery and on the
+pages for sensor.mqtt and binary_sensor.mqtt of the same site.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from edge.sinks.mqtt.broker import OTHERS, slug
+from edge.sinks.mqtt.broker import HA_PREFIX, slug
 
-BIRTH = f"{OTHERS}/status"  # where Home Assistant says that it has started
-QUIET = "quiet"  # the caption while nothing is heard: an empty one would delete what is retained
-LONGEST = 255  # characters of a state
+BIRTH = f"{HA_PREFIX}/status"  # Home Assistant publishes "online" here when it starts.
+QUIET = "quiet"  # The caption in silence; an empty payload would delete the retained message.
+LONGEST = 255  # Maximum length of a state in Home Assistant, in characters.
 
 
 @dataclass(frozen=True)
 class Message:
-    """Something to publish."""
+    """An MQTT message to publish."""
 
     topic: str
     payload: str
@@ -31,38 +31,41 @@ class Message:
 
 @dataclass(frozen=True)
 class Topics:
-    """Of one device that is listened to."""
+    """The topics of one device."""
 
-    base: str  # "aac-stream/pi/kitchen"
+    base: str  # Common prefix of the topics, such as "aac-stream/pi/kitchen".
 
     @property
     def event(self) -> str:
-        """Each event as it begins, has better words, and ends: JSON as of --format events."""
+        """Return the topic of events: JSON when one opens, is reworded or closes.
+
+        The JSON is the same as with `--format events`.
+        """
         return f"{self.base}/event"
 
     @property
     def caption(self) -> str:
-        """What sounds now, in words."""
+        """Return the topic of the current caption: the texts of all active events."""
         return f"{self.base}/caption"
 
     @property
     def attributes(self) -> str:
-        """The event that has changed last, as JSON."""
+        """Return the topic of the event that changed last, as JSON."""
         return f"{self.base}/attributes"
 
     @property
     def state(self) -> str:
-        """Of the last window: "caption", "quiet" or "listening"."""
+        """Return the topic of the last window's state: "caption", "quiet" or "listening"."""
         return f"{self.base}/state"
 
 
 def status_topic(prefix: str) -> str:
-    """Whether the program runs: "online" or "offline"."""
+    """Return the topic that says if the program runs: "online" or "offline"."""
     return f"{prefix}/status"
 
 
 def topics_of(prefix: str, labels: Iterable[str]) -> dict[str, Topics]:
-    """The topics of the devices called `labels`, by label; no two are the same."""
+    """Return the topics of each device by its label; no two devices share a topic."""
     found: dict[str, Topics] = {}
     used: set[str] = set()
     for label in labels:
@@ -76,10 +79,20 @@ def topics_of(prefix: str, labels: Iterable[str]) -> dict[str, Topics]:
 
 
 def discovery(prefix: str, label: str, topics: Topics) -> list[Message]:
-    """The messages by which Home Assistant knows the device `label`: three entities of it."""
+    """Return the discovery messages of a device, one for each of its three entities.
+
+    Parameters
+    ----------
+    prefix
+        The common prefix of all topics.
+    label
+        Label of the device.
+    topics
+        Topics of the device.
+    """
     host = socket.gethostname()
-    node = f"{slug(host)}_{slug(topics.base)}"  # the same after each start
-    about: dict[str, Any] = {
+    node = f"{slug(host)}_{slug(topics.base)}"  # Stays the same across restarts.
+    common: dict[str, Any] = {
         "availability_topic": status_topic(prefix),
         "device": {
             "identifiers": [node],
@@ -114,9 +127,9 @@ def discovery(prefix: str, label: str, topics: Topics) -> list[Message]:
     }
     return [
         Message(
-            f"{OTHERS}/{kind}/{node}/{entity}/config",
-            json.dumps({**about, **own, "unique_id": f"{node}_{entity}"}),
+            f"{HA_PREFIX}/{kind}/{node}/{entity}/config",
+            json.dumps({**common, **specific, "unique_id": f"{node}_{entity}"}),
             retain=True,
         )
-        for (kind, entity), own in entities.items()
+        for (kind, entity), specific in entities.items()
     ]

@@ -1,4 +1,4 @@
-// The page: the stream comes in, its parts show it.
+// The page: receives the stream of server-sent events and passes each message to its parts.
 
 import { Announcer, Captions } from "./captions.js";
 import { History } from "./history.js";
@@ -15,17 +15,17 @@ const LINK = {
 
 const element = (id) => document.getElementById(id);
 
-// The token is in a cookie now; here it could be read by whoever looks on.
+// The token is in a cookie now. Remove it from the address bar, where bystanders could read it.
 if (location.search) history.replaceState(null, "", location.pathname);
 
 const settings = new Settings();
 const store = new Store();
 const captions = new Captions(element("now"), element("nothing"));
-const past = new History(element("events"), element("search"), element("count"));
+const historyList = new History(element("events"), element("search"), element("count"));
 const announcer = new Announcer(element("said"));
 const lanes = new Map();
-let device = ""; // that is shown; all if empty
-let greeted = false; // what came before the page was opened is not read out
+let device = ""; // Label of the selected device; "" selects all.
+let greeted = false; // True after the first status; earlier events are not read aloud.
 
 function lane(name) {
   let found = lanes.get(name);
@@ -46,7 +46,7 @@ function show() {
   const labelled = lanes.size > 1 && !device;
   const events = store.list(device);
   captions.show(events, labelled);
-  past.show(events, labelled);
+  historyList.show(events, labelled);
 }
 
 function choose(name) {
@@ -97,7 +97,7 @@ function number(id, value, text) {
   element(id).dataset.bad = String(value > 0);
 }
 
-function told(state) {
+function showLink(state) {
   element("link").dataset.state = state;
   element("link").querySelector(".word").textContent = LINK[state];
 }
@@ -132,7 +132,7 @@ document.addEventListener("keydown", (event) => {
   const typing = event.target.closest("input, select, textarea");
   if (event.key === "Escape" && event.target === element("search")) {
     element("search").value = "";
-    past.draw();
+    historyList.draw();
     element("search").blur();
     return;
   }
@@ -158,5 +158,5 @@ function draw(now) {
   requestAnimationFrame(draw);
 }
 
-connect(handlers, told);
+connect(handlers, showLink);
 requestAnimationFrame(draw);

@@ -1,11 +1,11 @@
-// The large captions: what sounds now, and what sounded just before it.
+// The large captions: the active events and the most recent ones.
 
 import { percent, when } from "./time.js";
 
-const SHOWN = 5;
-const SAID_MS = 1500; // a screen reader is told no more often
+const SHOWN = 5; // Maximum number of captions.
+const SAID_MS = 1500; // Minimum time in milliseconds between two messages to a screen reader.
 
-/** A small element with text; text is never markup. */
+/** Make an element with a class and a text. The text is never parsed as markup. */
 export function make(tag, className, text) {
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -20,7 +20,7 @@ export class Captions {
     this.rows = new Map();
   }
 
-  /** Show the newest of `events`; those that still sound last, so that they keep their place. */
+  /** Show the newest of `events`. Active events come last, so that they keep their place. */
   show(events, labelled) {
     const chosen = events.slice(-SHOWN);
     const sounding = events.filter((event) => event.open && !chosen.includes(event));
@@ -62,7 +62,7 @@ function fill(row, event, labelled) {
   words.replaceChildren(event.text, make("small", "", note));
 }
 
-/** Tells a screen reader of new captions, some at once where they come fast. */
+/** Announces new captions to a screen reader, and combines captions that come fast. */
 export class Announcer {
   constructor(region) {
     this.region = region;

@@ -1,9 +1,9 @@
-// The list of what was heard, newest first, and the search in it.
+// The list of past events, newest first, and its search.
 
 import { make } from "./captions.js";
 import { day, percent, when } from "./time.js";
 
-const SHOWN = 500; // rows; the search reaches all
+const SHOWN = 500; // Maximum number of rows shown; the search covers all events.
 
 export class History {
   constructor(list, search, count) {
@@ -16,7 +16,7 @@ export class History {
     search.addEventListener("input", () => this.draw());
   }
 
-  /** Show `events`, oldest first as they come; drawn at once for all that come together. */
+  /** Show `events`, given oldest first. Calls within 50 ms are drawn together. */
   show(events, labelled) {
     this.events = events;
     this.labelled = labelled;
@@ -46,7 +46,7 @@ export class History {
     const all = this.events.length;
     const shown = found.length > SHOWN ? `, the newest ${SHOWN} shown` : "";
     const text = (words.length ? `${found.length} of ${all} events` : `${all} ${all === 1 ? "event" : "events"}`) + shown;
-    // What a screen reader is told: the outcome of a search, not each event once more.
+    // A screen reader reads the result of a search, but not the count after each event.
     this.count.setAttribute("aria-live", words.length ? "polite" : "off");
     if (this.count.textContent !== text) this.count.textContent = text;
   }

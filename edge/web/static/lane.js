@@ -1,16 +1,17 @@
-// One device: its state and level, the picture of its sound, and marks where events were heard.
+// The lane of one device: its state, level, spectrogram, and the marks of its events.
 
 import { make } from "./captions.js";
 import { Spectrogram } from "./spectrogram.js";
 import { clock, percent, timeOfDay } from "./time.js";
 
-const ROWS = 3;
-const ROW_REM = 1.75;
-const LETTER_PX = 7.6; // about, at the usual size
-const GONE_MS = 3000; // without new audio
-const STEP_MS = 33; // between two drawings
-const CALM_MS = 1000; // with reduced motion
-const TICK_S = 10;
+const ROWS = 3; // Number of rows of marks.
+const ROW_REM = 1.75; // Height of a row in rem.
+const LETTER_PX = 7.6; // Approximate width of a letter in pixels, at the default text size.
+const GONE_MS = 3000; // Milliseconds without new audio after which a device shows "no audio".
+const STEP_MS = 33; // Milliseconds between two drawings.
+const CALM_MS = 1000; // Milliseconds between two drawings if the user prefers reduced motion.
+const TICK_S = 10; // Seconds between two labels of the time axis.
+// Labelled frequencies of the spectrogram in Hz.
 const HZ = [[500, "500 Hz"], [1000, "1 kHz"], [2000, "2 kHz"], [4000, "4 kHz"], [8000, "8 kHz"]];
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -42,15 +43,15 @@ export class Lane {
     this.root.append(this.head, this.picture, this.ticks, this.marks);
     this.spectrogram = new Spectrogram(canvas);
     this.events = new Map();
-    this.edgeS = null; // the second at the right edge
+    this.edgeS = null; // Time at the right edge in seconds.
     this.drawn = 0;
     this.nowS = null;
     this.name = "";
-    this.movedAt = performance.now(); // when there was new audio
-    this.beganMs = null; // of second 0, by the clock on the wall
+    this.movedAt = performance.now(); // Time of the newest audio in milliseconds.
+    this.beganMs = null; // Wall-clock time of second 0, in milliseconds since 1970.
   }
 
-  /** What the server says of the device; null once it is no longer listened to. */
+  /** Show the device status from the server; null means that the device has ended. */
   tell(status, lives) {
     if (status === null) {
       this.setState("gone", "ended");
@@ -70,7 +71,7 @@ export class Lane {
     this.db.textContent = status.level_db <= -120 ? "silence" : `${Math.round(status.level_db)} dB`;
   }
 
-  /** What the system calls it, beside what captions call it; of a path, its end. */
+  /** Show the system's name of the device beside its label; of a path, show the last part. */
   setName(name) {
     this.name = name;
     this.title.replaceChildren(this.device);
@@ -78,7 +79,7 @@ export class Lane {
     this.title.title = name;
   }
 
-  /** Another run of the server has another clock. */
+  /** Clear the lane, because another run of the server counts time from its own start. */
   restart() {
     this.spectrogram.forget();
     this.events.clear();
@@ -109,7 +110,7 @@ export class Lane {
     }
   }
 
-  /** Mark `event`, or what has become of it. */
+  /** Add a mark for `event`, or update its mark. */
   mark(event) {
     if (event.at) this.beganMs = Date.parse(event.at) - 1000 * event.start_s;
     const known = this.events.get(event.id);
@@ -124,7 +125,7 @@ export class Lane {
     this.events.set(event.id, { ...event, element, row: known?.row });
   }
 
-  /** Draw what has moved; `now` as of requestAnimationFrame. */
+  /** Draw the lane if it is time to; `now` is the time stamp of requestAnimationFrame. */
   draw(now, theme) {
     const wait = calm.matches ? CALM_MS : STEP_MS;
     if (now - this.drawn < wait - 4) return;
@@ -132,11 +133,11 @@ export class Lane {
     this.drawn = now;
     const { endS } = this.spectrogram;
     if (endS === null || this.root.hidden) return;
-    // Audio comes in pieces; the edge goes on evenly, and is drawn to where they end.
-    const offS = endS - (this.edgeS ?? endS);
+    // Audio arrives in blocks. The edge moves evenly and is pulled towards the end of the blocks.
+    const lagS = endS - (this.edgeS ?? endS);
     const still = performance.now() - this.movedAt > GONE_MS;
-    if (calm.matches || this.edgeS === null || Math.abs(offS) > 1.5) this.edgeS = endS;
-    else if (!still) this.edgeS += passedS + (offS - 0.25) * Math.min(1, passedS);
+    if (calm.matches || this.edgeS === null || Math.abs(lagS) > 1.5) this.edgeS = endS;
+    else if (!still) this.edgeS += passedS + (lagS - 0.25) * Math.min(1, passedS);
     const width = this.picture.clientWidth;
     const spanS = width > 620 ? 60 : 30;
     const perS = width / spanS;
@@ -150,7 +151,7 @@ export class Lane {
   }
 
   place(from, perS, width) {
-    const busy = new Array(ROWS).fill(-Infinity); // up to which second a row is taken
+    const busy = new Array(ROWS).fill(-Infinity); // Time in seconds until which each row is taken.
     for (const [id, event] of this.events) {
       const endS = event.open ? this.edgeS : event.end_s;
       const textS = (LETTER_PX * event.text.length + 18) / perS;

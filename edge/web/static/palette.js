@@ -1,13 +1,14 @@
-// Colours of the picture: from the paper to ink, by way of the accent; even steps of lightness.
+// Colours of the spectrogram, from the background through the accent to the text colour, in even
+// steps of lightness.
 
 const STOPS = {
   light: ["#f3f1ec", "#dfe9e4", "#a9d0c8", "#5fa8a3", "#23747b", "#0d4553", "#071f2b"],
   dark: ["#14181d", "#13303a", "#11525a", "#1f7d7c", "#5aa98f", "#b3cf9c", "#fbf3c9"],
 };
-const QUIET = 0.12; // of full scale, in dB; what lies below has the colour of silence
-const LOUD = 0.86;
+const QUIET = 0.12; // Values up to this fraction of the dB range get the first colour (silence).
+const LOUD = 0.86; // Values from this fraction of the dB range on get the last colour.
 
-/** 256 colours as RGBA in one number each, as an ImageData of this machine wants them. */
+/** Return 256 RGBA colours, one number each, in the byte order that ImageData has here. */
 export function palette(theme) {
   const stops = STOPS[theme].map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
   const bytes = new Uint8ClampedArray(4 * 256);

@@ -1,14 +1,14 @@
-// What the viewer chose, kept in this browser alone: size of text, light or dark, single keys.
+// The viewer's settings: text size, theme and single keys. They are stored only in this browser.
 
-const SIZES = [87.5, 100, 112.5, 125, 150, 175, 200]; // per cent of what the browser is set to
+const SIZES = [87.5, 100, 112.5, 125, 150, 175, 200]; // Text sizes in per cent of the browser's.
 const THEMES = ["system", "light", "dark"];
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
-function load(name, usual) {
+function load(name, fallback) {
   try {
-    return localStorage.getItem(`aac-stream.${name}`) ?? usual;
+    return localStorage.getItem(`aac-stream.${name}`) ?? fallback;
   } catch {
-    return usual; // a browser that keeps nothing
+    return fallback; // The browser allows no storage.
   }
 }
 
@@ -16,7 +16,7 @@ function save(name, value) {
   try {
     localStorage.setItem(`aac-stream.${name}`, value);
   } catch {
-    // then it holds until the page is closed
+    // The browser allows no storage; the setting holds until the page is closed.
   }
 }
 
@@ -29,7 +29,7 @@ export class Settings {
     this.apply();
   }
 
-  /** "light" or "dark", as it is shown. */
+  /** Return the shown theme, "light" or "dark". */
   get shown() {
     if (this.theme !== "system") return this.theme;
     return dark.matches ? "dark" : "light";
@@ -45,7 +45,7 @@ export class Settings {
     document.getElementById("keys").checked = this.keys;
   }
 
-  /** Called as the page is drawn: the system may have turned dark, or light. */
+  /** Apply the system's theme if it has changed; called each time that the page is drawn. */
   follow() {
     if (document.documentElement.dataset.theme !== this.shown) this.apply();
   }

@@ -1,8 +1,8 @@
-// The picture of the sound: a ring of columns, each painted once, drawn as a strip that moves.
+// The spectrogram: a ring buffer of columns. Each column is painted once; strips of them are drawn.
 
 import { palette } from "./palette.js";
 
-const KEPT_S = 64;
+const KEPT_S = 64; // Length of the ring buffer in seconds.
 
 export class Spectrogram {
   constructor(canvas) {
@@ -10,13 +10,13 @@ export class Spectrogram {
     this.theme = "light";
     this.colours = palette("light");
     this.ring = document.createElement("canvas");
-    this.columns = new Map(); // values, by the number of the column since second 0
-    this.stepS = 0;
-    this.bands = 0;
-    this.endS = null; // of the newest column
+    this.columns = new Map(); // Values by the number of the column, counted from second 0.
+    this.stepS = 0; // Duration of a column in seconds.
+    this.bands = 0; // Number of frequency bands.
+    this.endS = null; // End of the newest column in seconds.
   }
 
-  /** Take columns as the server sends them. */
+  /** Add columns in the form that the server sends. */
   push({ start_s, step_s, bands, values }) {
     if (step_s !== this.stepS || bands !== this.bands) this.begin(step_s, bands);
     const bytes = Uint8Array.from(atob(values), (c) => c.charCodeAt(0));
@@ -65,7 +65,7 @@ export class Spectrogram {
     for (const column of this.columns.keys()) this.paint(column);
   }
 
-  /** Draw the `spanS` seconds that end at `edgeS`; with a line at each second of `starts`. */
+  /** Draw the `spanS` seconds before `edgeS`, with a vertical line at each time of `starts`. */
   draw(edgeS, spanS, starts, lineColour) {
     const { canvas } = this;
     const ratio = window.devicePixelRatio || 1;
@@ -89,7 +89,7 @@ export class Spectrogram {
     }
   }
 
-  /** Numbers, first and last, of columns that follow one on another. */
+  /** Return the first and last number of each run of consecutive columns without a ring wrap. */
   runs(fromS, toS) {
     const found = [];
     const last = Math.min(Math.ceil(toS / this.stepS), Math.round(this.endS / this.stepS) - 1);

@@ -1,22 +1,22 @@
-// The events that the page knows, by what is the same for all that is said of one.
+// The events that the page knows. All states of one event share its key.
 
-const KEPT = 2000;
+const KEPT = 2000; // Maximum number of events.
 
 export class Store {
   constructor() {
-    this.run = ""; // of the server that they come from; its keys begin anew when it starts anew
+    this.run = ""; // Id of the server run; each run counts its keys from 1.
     this.events = new Map();
   }
 
-  /** A server began, or the same one again. */
+  /** Note the run of the server after each connection. */
   hello(run) {
     if (run !== this.run) {
-      for (const event of this.events.values()) event.open = false; // nobody will say how it ended
+      for (const event of this.events.values()) event.open = false; // Their end never arrives.
     }
     this.run = run;
   }
 
-  /** Take what is said of events; returns them with an `id`, and whether they are `fresh`. */
+  /** Store event records; return them with an `id`, and `fresh` set if the event is new. */
   take(records) {
     return records.map((record) => {
       const id = `${this.run}-${record.key}`;
@@ -27,7 +27,7 @@ export class Store {
     });
   }
 
-  /** Those of `device`, or all, in the order in which they began to be told. */
+  /** Return the events of `device`, or of all devices if it is "", in the order of arrival. */
   list(device) {
     return [...this.events.values()].filter((event) => !device || event.device === device);
   }

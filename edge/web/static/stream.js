@@ -1,29 +1,31 @@
-// The stream of server-sent events, come what may: it comes back by itself, from where it was.
+// The stream of server-sent events. It reconnects by itself and resumes where it stopped.
 
-const SILENT_MS = 8000; // the server says something five times a second
-const WAIT_MS = [1000, 2000, 5000, 10000];
+const SILENT_MS = 8000; // Milliseconds without a message after which it reconnects; normal is 200.
+const WAIT_MS = [1000, 2000, 5000, 10000]; // Milliseconds before each successive attempt.
 
 /**
- * @param {Object<string, function(Object)>} handlers what to do with each kind of message
- * @param {function(string)} tell told "live", "lost" or "refused"
+ * Connect to the server and stay connected.
+ *
+ * @param {Object<string, function(Object)>} handlers a handler for each kind of message
+ * @param {function(string)} report gets the state of the connection: "live", "lost" or "refused"
  */
-export function connect(handlers, tell) {
+export function connect(handlers, report) {
   let source = null;
-  let mark = ""; // of the last events that came
+  let mark = ""; // Mark of the last events received.
   let tries = 0;
-  let heard = Date.now();
-  let again = 0;
+  let lastMessageMs = Date.now();
+  let retryTimer = 0;
 
   function open() {
-    again = 0;
-    heard = Date.now();
+    retryTimer = 0;
+    lastMessageMs = Date.now();
     source = new EventSource(mark ? `live?since=${encodeURIComponent(mark)}` : "live");
     source.onerror = retry;
     for (const [kind, handle] of Object.entries(handlers)) {
       source.addEventListener(kind, (message) => {
-        heard = Date.now();
+        lastMessageMs = Date.now();
         tries = 0;
-        tell("live");
+        report("live");
         if (message.lastEventId) mark = message.lastEventId;
         handle(JSON.parse(message.data));
       });
@@ -31,20 +33,20 @@ export function connect(handlers, tell) {
   }
 
   async function retry() {
-    if (again) return;
+    if (retryTimer) return;
     source.close();
-    tell("lost");
-    again = setTimeout(open, WAIT_MS[Math.min(tries++, WAIT_MS.length - 1)]);
+    report("lost");
+    retryTimer = setTimeout(open, WAIT_MS[Math.min(tries++, WAIT_MS.length - 1)]);
     try {
-      if ((await fetch("health", { cache: "no-store" })).status === 401) tell("refused");
+      if ((await fetch("health", { cache: "no-store" })).status === 401) report("refused");
     } catch {
-      // nobody is there: that is told already
+      // The server does not answer; the state is "lost" already.
     }
   }
 
-  // A machine that slept, or went out of reach, leaves a connection that only looks alive.
+  // If a machine sleeps or leaves the network, the connection is dead but does not report an error.
   setInterval(() => {
-    if (!again && Date.now() - heard > SILENT_MS) retry();
+    if (!retryTimer && Date.now() - lastMessageMs > SILENT_MS) retry();
   }, 1000);
   open();
 }

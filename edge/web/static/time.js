@@ -1,8 +1,8 @@
-// How times are said: by the clock on the wall where the audio is live, else since its first sample.
+// Formats of times: time of day if the audio is live, else the time since its first sample.
 
-const HOUR_S = 3600;
+const HOUR_S = 3600; // Seconds in an hour.
 
-/** Seconds as 00:14 or 1:02:03. */
+/** Return a time in seconds as 00:14 or 1:02:03. */
 export function clock(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   const pad = (n) => String(n).padStart(2, "0");
@@ -10,22 +10,22 @@ export function clock(seconds) {
   return whole < HOUR_S ? rest : `${Math.floor(whole / HOUR_S)}:${rest}`;
 }
 
-/** Time of day, as 14:03:05. */
+/** Return the time of day as 14:03:05. */
 export function timeOfDay(date) {
   return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 }
 
-/** When an event began, for reading. */
+/** Return the start of an event as readable text. */
 export function when(event) {
   return event.at ? timeOfDay(new Date(event.at)) : clock(event.start_s);
 }
 
-/** The day of an event that was heard live; empty if it was not. */
+/** Return the day of an event; "" if its audio was not live. */
 export function day(event) {
   return event.at ? new Date(event.at).toLocaleDateString([], { weekday: "long", day: "numeric", month: "long" }) : "";
 }
 
-/** Confidence, as 67 %. */
+/** Return a fraction, such as a confidence, as 67 %. */
 export function percent(share) {
   return `${Math.round(100 * share)} %`;
 }
