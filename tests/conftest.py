@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,18 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 # PyTorch is imported within fixtures: tests of the device's code start without it.
+
+
+@pytest.fixture(autouse=True)
+def edge_logger() -> Iterator[None]:
+    """Give each test the logger as a library user has it, and take back what the test changes."""
+    logger = logging.getLogger("edge")
+    before = logger.handlers[:], logger.level, logger.propagate, logger.disabled
+    logger.handlers[:], logger.propagate, logger.disabled = [], True, False
+    logger.setLevel(logging.NOTSET)
+    yield
+    logger.handlers[:], level, logger.propagate, logger.disabled = before
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
