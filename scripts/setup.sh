@@ -217,9 +217,9 @@ test_all() {
   # -ra: a test that was skipped says why.
   local pytest=(.venv-test/bin/python -m pytest -ra)
   [[ $# -eq 0 ]] || exec "${pytest[@]}" "$@"
-  # Two at a time: some tests wait for what happens in real time, and others compute meanwhile.
-  # Each on one thread: more would only wait for the cores that the other has.
-  OMP_NUM_THREADS=1 "${pytest[@]}" --numprocesses 2 --dist worksteal
+  # Four processes, also on two cores: many tests wait for what happens in real time.
+  # Each on one thread: more would only wait for the cores that the others have.
+  OMP_NUM_THREADS=1 "${pytest[@]}" --numprocesses 4 --dist worksteal
 }
 
 clean() {
