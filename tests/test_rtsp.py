@@ -22,7 +22,9 @@ needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffm
 
 
 @pytest.fixture
-def camera(tmp_path: Path) -> Iterator[Callable[..., Camera]]:
+def camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Camera]]:
+    # On a busy machine two starts of ffmpeg take longer than a camera is given.
+    monkeypatch.setattr(ffmpeg, "START_S", 60.0)
     soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0.0, 0.1, 80_000), 16_000)
     cameras: list[Camera] = []
 
