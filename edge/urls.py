@@ -63,8 +63,10 @@ def place_of(url: str) -> Place:
     found = PLACE.fullmatch(before)
     if found is None:
         return Place(scheme, "", "", "")
-    if not sure:  # The "port" may be the start of a password that contains "?" and "@".
-        return Place(scheme, found["host"], "", "")
+    if not sure:  # A user or a password may hold a "?" too, so only what must be a host is one.
+        host = found["host"]
+        known = DOTTED.fullmatch(host) or host.startswith("[")
+        return Place(scheme, host if known else "", "", "")
     return Place(scheme, found["host"], found["port"] or "", _redact_path(found["path"] or ""))
 
 

@@ -28,7 +28,11 @@ URLS = [
     ("rtsp://admin:hun?ter2@camera/live", "rtsp", "rtsp://..."),
     ("rtsp://admin:hun#ter2@camera/live", "rtsp", "rtsp://..."),
     ("rtsp://admin:hun@er?ter2@camera/live", "rtsp", "rtsp://..."),
-    ("rtsp://admin:2?hunter@camera/live", "admin", "rtsp://admin"),
+    ("rtsp://admin:2?hunter@camera/live", "rtsp", "rtsp://..."),
+    ("https://hunter2?x@camera/live", "https", "https://..."),
+    ("https://hunter2/?x@camera/live", "https", "https://..."),
+    ("http://camera/v.cgi?pwd=hun@ter2", "http", "http://..."),
+    ("http://[fe80::1]:80/v.cgi?pwd=hun@ter2", "fe80::1", "http://[fe80::1]"),
     ("rtsp://admin:hunter2", "rtsp", "rtsp://..."),
     # Queries, fragments.
     ("http://10.0.0.5/v.cgi?user=admin&pwd=hunter2", "10.0.0.5", "http://10.0.0.5/v.cgi"),

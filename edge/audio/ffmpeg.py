@@ -7,7 +7,7 @@ import time
 
 from edge.audio.ffmpeg_input import Input, file_input, redacted, rtsp_options, url_input
 from edge.audio.ffmpeg_process import NO_AUDIO, Decoder, Feed
-from edge.audio.file import check_channel
+from edge.audio.file import check_channel, check_form
 from edge.audio.pcm import PACE, PcmSource
 from edge.device_setting import printable
 from edge.errors import AudioError, StreamDownError, UnavailableError
@@ -70,6 +70,7 @@ class FfmpegSource(PcmSource):
             self._decoder = Decoder(self.name, given, feed)
             rate, channels = self._started(self._decoder, None if feed is not None else START_S)
         try:
+            check_form(self.name, rate, channels)
             check_channel(self.name, channels, channel)
         except AudioError:
             self._decoder.end()

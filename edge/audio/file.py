@@ -25,6 +25,8 @@ from edge.errors import AudioError, UnknownFormatError
 from edge.inference.features import Floats
 
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"}
+LOWEST_RATE, HIGHEST_RATE = 1000, 768_000  # Hz that can be read.
+MOST_CHANNELS = 64  # Channels that can be read.
 RING_S = 20.0  # Seconds of audio that a source buffers while its consumer is busy.
 GROWS_S = 10.0  # A file that a recorder writes has ended if it does not change for these seconds.
 GROWS_STEP_S = 0.5  # Seconds between checks of whether a file has grown.
@@ -139,6 +141,7 @@ class FileSource:
             raise UnknownFormatError(
                 f"{self.name}: cannot be read as audio; WAV, FLAC, OGG and MP3 are known"
             ) from None
+        check_form(self.name, self._reader.rate, self._reader.channels)
         return self._reader
 
     def blocks(self) -> Iterator[Block]:
@@ -314,6 +317,20 @@ def kind_of(path: Path) -> str:
         stat.S_IFIFO: "a pipe",
     }
     return kinds.get(stat.S_IFMT(mode), "no regular file")
+
+
+def check_form(name: str, rate: int, channels: int) -> None:
+    """Refuse a `rate` in Hz and a number of `channels` that only a damaged header states.
+
+    Buffers grow with both, so these would take all memory.
+
+    Raises: AudioError, about what is called `name`.
+    """
+    if not (LOWEST_RATE <= rate <= HIGHEST_RATE and 1 <= channels <= MOST_CHANNELS):
+        raise AudioError(
+            f"{name}: states {rate} Hz and {channels} channels; only {LOWEST_RATE} to "
+            f"{HIGHEST_RATE} Hz and up to {MOST_CHANNELS} channels can be read"
+        )
 
 
 def check_channel(name: str, channels: int, channel: int | None) -> None:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from edge.audio.chunks import CUT, FOLLOWERS, SLACK, UNKNOWN_32
+from edge.audio.file import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from edge.audio.pcm import PcmSource
 from edge.errors import AudioError
 from edge.inference.features import Floats
@@ -70,7 +71,7 @@ def wav_header(head: bytes, ended: bool) -> WavHeader | None:
     code, channels, rate, _, _, bits = struct.unpack_from(f"{order}HHIIHH", form)
     if code == EXTENSIBLE and len(form) >= 26:
         (code,) = struct.unpack_from(f"{order}H", form, 24)
-    if not (1 <= channels <= 64 and 1000 <= rate <= 768_000):
+    if not (1 <= channels <= MOST_CHANNELS and LOWEST_RATE <= rate <= HIGHEST_RATE):
         raise ValueError
     kind = KINDS.get((code, bits))
     if kind is None:

@@ -29,6 +29,10 @@ KEYS = {
 # from the records of other programs.
 RECORD = re.compile(rb'\{"device": "(?:[^"\\]|\\.)*", "at": ')
 RECORD_START = b'{"device": "'
+LABEL = re.compile(rb'\{"device": "(?:[^"\\]|\\.)*"')
+AT = re.compile(rb'n?u?l?l?|"[^"]*"?')  # A time or null, perhaps cut off.
+AT_KEY = b', "at": '
+NEXT_KEY = {"jsonl": b', "start_s": ', "events": b', "number": '}
 # The beginning of a line of the text format (`edge.sinks.formats.Text`).
 TEXT = re.compile(rb"(?:\d+:)?\d\d:\d\d\.\d  ")
 TEXT_START = re.compile(rb"[\d:.]{0,15} {0,2}")
@@ -145,9 +149,35 @@ def _is_begun(form: str, cut: bytes, ours: bool) -> bool:
     """
     if form == "text":
         return TEXT.match(cut) is not None or (ours and TEXT_START.fullmatch(cut) is not None)
-    if RECORD.match(cut) or _is_line(form, cut):
+    if _is_line(form, cut):
         return True
-    return ours and (cut.startswith(RECORD_START) or RECORD_START.startswith(cut))
+    return not _is_json(cut) and (ours or RECORD.match(cut) is not None) and _agrees(form, cut)
+
+
+def _is_json(line: bytes) -> bool:
+    """Return True if `line` is whole JSON, so that it is no half-written record."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _agrees(form: str, cut: bytes) -> bool:
+    """Return True if a record of the format `form` may go on after `cut`."""
+    label = LABEL.match(cut)
+    if label is None:
+        return _overlap(cut, RECORD_START)
+    rest = cut[label.end() :]
+    if not _overlap(rest, AT_KEY):
+        return False
+    at, comma, rest = rest[len(AT_KEY) :].partition(b",")
+    return AT.fullmatch(at) is not None and (not comma or _overlap(comma + rest, NEXT_KEY[form]))
+
+
+def _overlap(one: bytes, other: bytes) -> bool:
+    """Return True if one of the two begins with the other."""
+    return one.startswith(other) or other.startswith(one)
 
 
 def _foreign_content(path: str, form: str) -> OutputError:
